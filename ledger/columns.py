@@ -1,0 +1,181 @@
+"""Column types for what databases get wrong: exact 256-bit integers, aware UTC times, addresses and hashes."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CHAR, NUMERIC, BigInteger, DateTime, Dialect, String
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+UINT256_MAX = 2**256 - 1
+INT256_MIN, INT256_MAX = -(2**255), 2**255 - 1
+
+DIGITS = 78  # 2**256 has 78 decimal digits.
+
+
+class ColumnError(ValueError):
+    """A value does not fit its column: what, where and the allowed range."""
+
+
+class _Exact(TypeDecorator[int]):
+    """NUMERIC(78, 0) on Postgres; sortable fixed-width text on SQLite, whose NUMERIC turns 30 digits into a float."""
+
+    impl = String
+    cache_ok = True
+    low: int
+    high: int
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(NUMERIC(DIGITS, 0))
+        return dialect.type_descriptor(String(DIGITS + 1))
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        checked = self._checked(value)
+        return Decimal(checked) if dialect.name == "postgresql" else self.to_text(checked)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        if value is None:
+            return None
+        return int(value) if dialect.name == "postgresql" else self.from_text(value)
+
+    def _checked(self, value: int) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ColumnError(f"{value!r} is a {type(value).__name__}; an exact column takes int only")
+        if not self.low <= value <= self.high:
+            raise ColumnError(f"{value} is outside {self.low} … {self.high}")
+        return value
+
+    @abstractmethod
+    def to_text(self, value: int) -> str:
+        """The text SQLite stores: sorts as the number does."""
+
+    @abstractmethod
+    def from_text(self, text: str) -> int:
+        """The number behind SQLite's text."""
+
+
+class Uint256(_Exact):
+    """Exact unsigned 256-bit integer."""
+
+    cache_ok = True
+    low, high = 0, UINT256_MAX
+
+    def to_text(self, value: int) -> str:
+        return f"{value:0{DIGITS}d}"
+
+    def from_text(self, text: str) -> int:
+        return int(text)
+
+
+class Int256(_Exact):
+    """Exact signed integer of 256-bit words; room for −(2^255) … 2^256−1 so that one column holds both kinds."""
+
+    cache_ok = True
+    low, high = INT256_MIN, UINT256_MAX
+    _complement = 10**DIGITS
+
+    def to_text(self, value: int) -> str:
+        # A sign that sorts, then ten's complement: -1 comes after -2 and before 0.
+        return f"1{value:0{DIGITS}d}" if value >= 0 else f"0{self._complement + value:0{DIGITS}d}"
+
+    def from_text(self, text: str) -> int:
+        number = int(text[1:])
+        return number if text[0] == "1" else number - self._complement
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A decimal kept digit for digit: NUMERIC on Postgres, plain text on SQLite (it does not sort there)."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(NUMERIC())
+        return dialect.type_descriptor(String())
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, Decimal) or not value.is_finite():
+            raise ColumnError(f"{value!r} is not a finite Decimal; an unknown is NULL with a reason")
+        return value if dialect.name == "postgresql" else format(value, "f")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC time; naive times are refused, since SQLite would silently drop a zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ColumnError(f"{value!r} has no time zone; times in the ledger are aware UTC")
+        aware = value.astimezone(UTC)
+        return aware if dialect.name == "postgresql" else aware.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class _Hex(TypeDecorator[str]):
+    """Lower-case 0x-prefixed hexadecimal of a fixed number of bytes."""
+
+    impl = CHAR
+    cache_ok = True
+    size: int
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(CHAR(2 + 2 * self.size))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        text = value.lower()
+        if len(text) != 2 + 2 * self.size or not text.startswith("0x"):
+            raise ColumnError(f"{value!r} is not 0x and {self.size} bytes of hexadecimal")
+        try:
+            int(text, 16)
+        except ValueError as error:
+            raise ColumnError(f"{value!r} is not hexadecimal") from error
+        return text
+
+
+class AddressText(_Hex):
+    """A 20-byte account or contract address."""
+
+    cache_ok = True
+    size = 20
+
+
+class HashText(_Hex):
+    """A 32-byte hash or topic."""
+
+    cache_ok = True
+    size = 32
+
+
+ChainId = BigInteger  # Chain ids of recordings exceed 2^31 in general; EIP-155 allows it.
+BlockNumber = BigInteger
+
+Converter = Callable[[Any], Any]
+
+
+def converter(column_type: TypeEngine[Any], dialect: Dialect) -> Converter | None:
+    """The function that turns a Python value into what COPY or executemany takes, or None where nothing is to do."""
+    return column_type.dialect_impl(dialect).bind_processor(dialect)

@@ -1,0 +1,157 @@
+"""Engine and session from a URL, migrations, and bulk writes (COPY on Postgres, executemany on SQLite).
+
+LedgerError
+├── LedgerUnreachableError   the URL is wrong or nothing answers
+└── LedgerOutdatedError      tables are missing or of another version: run `backstop db upgrade`
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, Table, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlmodel import Session, SQLModel
+
+from ledger import tables  # noqa: F401  Tables must be known to the metadata before anything asks for it.
+from ledger.columns import converter
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+COPY_FROM_ROWS = 200  # Below this a temporary table costs more than executemany.
+
+
+class LedgerError(Exception):
+    """Something is wrong with the database itself."""
+
+
+class LedgerUnreachableError(LedgerError):
+    """Nothing usable answers at the URL."""
+
+
+class LedgerOutdatedError(LedgerError):
+    """The tables are missing or of another version."""
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql://…`; raises LedgerUnreachableError with the fix.
+
+    Postgres is reached through psycopg 3. SQLite runs in WAL with foreign keys on, and writers wait 30 s for each other.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise LedgerUnreachableError(
+                f"{parsed.get_backend_name()} is no database Backstop knows: use sqlite:///FILE or postgresql://…"
+            )
+        engine = create_engine(parsed, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise LedgerUnreachableError(
+            f"BACKSTOP_DATABASE_URL is not a database URL ({error}): use sqlite:///FILE or postgresql://…"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # We emit BEGIN ourselves: the driver's own is deferred.
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=30000", "synchronous=NORMAL"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # A reader that later writes would fail with "database is locked" at once; writers say so at the start.
+        wants_write = connection.get_execution_options().get("read_only") is not True
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if wants_write else "BEGIN")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session that only reads: on SQLite it never waits for a writer."""
+    with Session(engine.execution_options(read_only=True)) as session:
+        yield session
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """One transaction: commits at the end, rolls back on any error."""
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+def migration_config(engine: Engine) -> Config:
+    """Alembic's configuration for this engine."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["engine"] = engine
+    return config
+
+
+def upgrade(engine: Engine) -> None:
+    """Brings the tables to the newest version; safe to run twice."""
+    try:
+        command.upgrade(migration_config(engine), "head")
+    except DBAPIError as error:
+        raise LedgerUnreachableError(f"the database at {engine.url!r} refused the migration: {error.orig}") from error
+
+
+def require_current(engine: Engine) -> None:
+    """Raises LedgerOutdatedError unless the tables have the newest version, LedgerUnreachableError if nothing answers."""
+    wanted = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    try:
+        with engine.execution_options(read_only=True).connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError as error:
+        raise LedgerUnreachableError(
+            f"the database at {engine.url!r} does not answer ({error.orig}): check BACKSTOP_DATABASE_URL"
+        ) from error
+    if found != wanted:
+        state = "has no tables yet" if found is None else f"is at version {found}, this program needs {wanted}"
+        raise LedgerOutdatedError(f"the database at {engine.url!r} {state}: run `backstop db upgrade`")
+
+
+def insert_rows(session: Session, model: type[SQLModel], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes many rows of one table; a row whose key is there already is left as it is.
+
+    `rows`: n × len(columns), values as the column types take them (int, aware datetime, 0x text). Nothing is committed.
+    """
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    connection = session.connection()
+    convert = [converter(table.c[name].type, connection.dialect) for name in columns]
+    values = [tuple(c(v) if c else v for c, v in zip(convert, row, strict=True)) for row in rows]
+    if not values:
+        return
+    names = ", ".join(f'"{name}"' for name in columns)
+    if connection.dialect.name == "postgresql" and len(values) >= COPY_FROM_ROWS:
+        _copy(connection, table.name, names, values)
+        return
+    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+    marks = ", ".join([mark] * len(columns))
+    connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING', values)
+
+
+def _copy(connection: Any, table: str, names: str, values: list[tuple[Any, ...]]) -> None:
+    stage = f"stage_{table}"
+    connection.execute(
+        text(f'CREATE TEMP TABLE "{stage}" ON COMMIT DROP AS SELECT {names} FROM "{table}" WITH NO DATA')
+    )
+    with (
+        connection.connection.driver_connection.cursor() as cursor,
+        cursor.copy(f'COPY "{stage}" ({names}) FROM STDIN') as copy,
+    ):
+        for row in values:
+            copy.write_row(row)
+    connection.execute(text(f'INSERT INTO "{table}" ({names}) SELECT {names} FROM "{stage}" ON CONFLICT DO NOTHING'))
+    connection.execute(text(f'DROP TABLE "{stage}"'))

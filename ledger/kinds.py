@@ -1,0 +1,204 @@
+"""The words all rooms share: what a source is, what a fact does, how good a number is, how a fund stands."""
+
+from enum import IntEnum, StrEnum
+
+
+class SourceKind(StrEnum):
+    """Where a chain's data come from; a property of the chain or recording, shown on every page."""
+
+    LIVE = "live"
+    RECORDED = "recorded"
+    THIRD_PARTY = "recorded_by_third_party"
+    RECONSTRUCTED = "reconstructed"
+    SIMULATED = "simulated"
+
+
+class Shape(StrEnum):
+    """A known contract or venue layout; each has one adapter or venue module of the same name."""
+
+    PERP_V2_CURIE = "perp_v2_curie"
+    MORPHO_BLUE = "morpho_blue"
+    ADDRESS_FUND = "address_fund"
+    AAVE_V2 = "aave_v2"
+    DRIFT = "drift"
+
+
+class FundKind(StrEnum):
+    """What a fund is for; decides which metrics its status requires (METHOD, Status)."""
+
+    PERP_FUND = "perp_fund"
+    LENDING_BACKSTOP = "lending_backstop"
+    RESERVE = "reserve"  # a wallet without a defined exposure
+    VENUE_FUND = "venue_fund"
+    NO_FUND = "no_fund"  # by design: users carry the loss
+
+
+class BlockStatus(StrEnum):
+    """Whether a stored block can still be replaced."""
+
+    UNFINALIZED = "unfinalized"
+    FINALIZED = "finalized"
+
+
+class ChainStatus(StrEnum):
+    """How the indexer stands with a chain."""
+
+    NEW = "new"
+    FOLLOWING = "following"
+    UNREACHABLE = "unreachable"
+    HALTED = "halted"
+
+
+class SegmentStatus(StrEnum):
+    """Whether a segment's indexed data can be trusted; anything but OK carries a reason."""
+
+    NEW = "new"
+    OK = "ok"
+    UNRECONCILED = "unreconciled"
+    UNKNOWN = "unknown"
+
+
+class Role(StrEnum):
+    """What one fact does to a fund, to users, or to the state of positions (names of the field)."""
+
+    # Flows of the fund. Contributions add; the others take away.
+    CONTRIBUTION = "contribution"
+    WITHDRAWAL_REQUEST = "withdrawal_request"
+    WITHDRAWAL = "withdrawal"
+    PAYOUT = "payout"
+    SURPLUS_DISTRIBUTION = "surplus_distribution"
+    # Losses.
+    LIQUIDATION = "liquidation"
+    SHORTFALL = "shortfall"
+    SHORTFALL_COVERED = "shortfall_covered"
+    SOCIALISED_LOSS = "socialised_loss"
+    ADL = "adl"
+    # State and setup.
+    EXPOSURE_CHANGE = "exposure_change"
+    INTEREST_ACCRUED = "interest_accrued"
+    MARKET_CREATED = "market_created"
+    MARKET_SHUTDOWN = "market_shutdown"
+    PARAM = "param"
+    CONTROL = "control"
+    ACCOUNTING = "accounting"  # internal moves that change no balance, kept for the record
+
+
+FLOW_SIGN: dict[Role, int] = {
+    Role.CONTRIBUTION: 1,
+    Role.WITHDRAWAL: -1,
+    Role.PAYOUT: -1,
+    Role.SURPLUS_DISTRIBUTION: -1,
+}
+"""Effect of a fund-flow role on the fund's balance: Δ balance = Σ sign × amount_raw."""
+
+
+class Contribution(StrEnum):
+    """Where a contribution comes from (attribution of inflows)."""
+
+    LIQUIDATION_FEE = "liquidation_fee"
+    TRADING_FEE = "trading_fee"
+    INTEREST = "interest"
+    STAKE = "stake"
+    AUCTION = "auction"
+    DONATION = "donation"
+    TREASURY = "treasury"
+    TOP_UP = "top_up"  # a bare transfer to the fund, from whomever
+    REVENUE = "revenue"
+    UNEXPLAINED = "unexplained"
+
+
+class Side(StrEnum):
+    """Which side of a position or of a liquidation an amount belongs to."""
+
+    POSITION = "position"  # signed base quantity of a perpetual
+    DEBT = "debt"
+    COLLATERAL = "collateral"
+    SUPPLY = "supply"
+    DEBT_SHARES = "debt_shares"
+    SUPPLY_SHARES = "supply_shares"
+
+
+class ReadingName(StrEnum):
+    """What a contract read or a venue poll answers; `subject` says for whom (account, market, or both)."""
+
+    BALANCE = "balance"  # the fund's gross balance or signed capacity, in the reading's asset
+    WALLET_BALANCE = "wallet_balance"
+    VAULT_BALANCE = "vault_balance"
+    DISTRIBUTION_THRESHOLD = "distribution_threshold"
+    OWNER = "owner"  # an address as a number
+    ACCOUNT_VALUE = "account_value"  # subject: account
+    MARGIN_REQUIREMENT = "margin_requirement"  # subject: account
+    POSITION_SIZE = "position_size"  # subject: account/market, makers included
+    TAKER_SIZE = "taker_size"  # subject: account/market
+    INDEX_PRICE = "index_price"  # subject: market
+    MARK_PRICE = "mark_price"  # subject: market
+    IS_OPEN = "is_open"  # subject: market; 1 or 0
+    TOTAL_SUPPLY = "total_supply"  # subject: market
+    TOTAL_SUPPLY_SHARES = "total_supply_shares"  # subject: market
+    TOTAL_BORROW = "total_borrow"  # subject: market
+    TOTAL_BORROW_SHARES = "total_borrow_shares"  # subject: market
+    ORACLE_PRICE = "oracle_price"  # subject: market; the protocol's own scale
+    LIQUIDATION_LTV = "liquidation_ltv"  # subject: market
+    OPEN_INTEREST_LONG = "open_interest_long"  # subject: market
+    OPEN_INTEREST_SHORT = "open_interest_short"  # subject: market; a magnitude
+    INSURANCE_CAP = "insurance_cap"  # subject: market
+    INSURANCE_USED = "insurance_used"  # subject: market; lifetime, cumulative
+    SOCIALISED_LOSS_TOTAL = "socialised_loss_total"  # subject: market; lifetime, cumulative
+    TOTAL_SHARES = "total_shares"
+    USER_SHARES = "user_shares"
+    LIQUIDATION_FEE_TOTAL = "liquidation_fee_total"  # subject: market; lifetime, cumulative
+    TRADING_FEE_TOTAL = "trading_fee_total"  # subject: market; lifetime, cumulative
+
+
+class SnapshotKind(StrEnum):
+    """Why a block was read: a function of chain time and flows, never of when the process ran."""
+
+    SCHEDULED = "scheduled"  # first block of a UTC hour (day where blocks are sparse): everything
+    FLOW = "flow"  # a block in which the fund's balance moved: its balance only
+
+
+class Quality(StrEnum):
+    """How far a metric can be relied on; anything but OK carries a reason."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+
+
+class Band(IntEnum):
+    """Coverage bands that compare (0–3) and the one that is a fact (4)."""
+
+    AMPLE = 0
+    COVERED = 1
+    THIN = 2
+    SHORT = 3
+    DEPLETED = 4
+
+
+class Status(StrEnum):
+    """What is published of a segment on the coverage axis."""
+
+    AMPLE = "ample"
+    COVERED = "covered"
+    THIN = "thin"
+    SHORT = "short"
+    DEPLETED = "depleted"
+    NOT_COMPUTABLE = "not_computable"
+    NO_FUND = "no_fund"
+
+
+class DataStatus(StrEnum):
+    """What is published of a segment on the data axis."""
+
+    VERIFIED = "verified_on_chain"
+    THIRD_PARTY = "recorded_by_third_party"
+    SELF_REPORTED = "self_reported"
+    ESTIMATED = "estimated"
+    PARTIAL = "partial"
+    STALE = "stale"
+    UNRECONCILED = "unreconciled"
+    UNDER_REVIEW = "under_review"
+    SOURCE_DOWN = "source_down"
+    SIMULATED = "simulated"
+    RECONSTRUCTED = "reconstructed"

@@ -15,5 +15,5 @@ def system_clock() -> datetime:
 
 
 def chain_now(chain: Chain, clock: Clock) -> datetime | None:
-    """Now, as a chain sees it: the wall clock for a live one, the last block served for a recording (None before any)."""
+    """Now, as a chain sees it: the wall clock, or for a recording the last block served (None before any)."""
     return clock() if chain.kind == SourceKind.LIVE else chain.head_time

@@ -41,7 +41,7 @@ class LedgerOutdatedError(LedgerError):
 def open_engine(url: str) -> Engine:
     """An engine for `sqlite:///file` or `postgresql://…`; raises LedgerUnreachableError with the fix.
 
-    Postgres is reached through psycopg 3. SQLite runs in WAL with foreign keys on, and writers wait 30 s for each other.
+    Postgres is reached through psycopg 3. SQLite runs in WAL with foreign keys on; writers wait 30 s for each other.
     """
     try:
         parsed = make_url(url)
@@ -108,7 +108,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def require_current(engine: Engine) -> None:
-    """Raises LedgerOutdatedError unless the tables have the newest version, LedgerUnreachableError if nothing answers."""
+    """Raises LedgerOutdatedError unless the tables are of the newest version, LedgerUnreachableError on no answer."""
     wanted = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     try:
         with engine.execution_options(read_only=True).connect() as connection:

@@ -1,0 +1,174 @@
+"""The ledger on both databases: migrations, bulk writes, transactions, and errors that say what to do."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic import command
+from sqlalchemy import Engine, delete, inspect
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, SQLModel, col, select
+
+from ledger.columns import INT256_MIN
+from ledger.database import (
+    COPY_FROM_ROWS,
+    LedgerOutdatedError,
+    LedgerUnreachableError,
+    insert_rows,
+    migration_config,
+    open_engine,
+    reading,
+    require_current,
+    upgrade,
+    writing,
+)
+from ledger.tables import Block, Chain, Fund, Platform, Reading, Segment
+
+CHAIN, HASH = 420210501, "0x" + "1" * 64
+NOON = datetime(2021, 5, 19, 12, tzinfo=UTC)
+COLUMNS = (
+    "chain_id",
+    "block_hash",
+    "segment_id",
+    "name",
+    "subject",
+    "block_number",
+    "block_time",
+    "value_raw",
+    "decimals",
+    "contract",
+    "call",
+)
+
+
+@pytest.fixture
+def engine(empty_database_url: str) -> Engine:
+    """A migrated ledger of either kind with one segment and one block."""
+    engine = open_engine(empty_database_url)
+    upgrade(engine)
+    with writing(engine) as session:
+        session.add(Chain(chain_id=CHAIN, slug="c", name="C", kind="simulated"))
+        session.add(Platform(slug="p", name="P"))
+        session.flush()
+        session.add(
+            Fund(
+                slug="f",
+                platform_slug="p",
+                name="F",
+                kind="reserve",
+                shape="address_fund",
+                chain_id=CHAIN,
+                methodology="m",
+                file_digest="d",
+            )
+        )
+        session.flush()
+        session.add(Segment(id=1, fund_slug="f", slug="f", name="F", chain_id=CHAIN))
+        session.add(
+            Block(chain_id=CHAIN, hash=HASH, number=1, parent_hash="0x" + "0" * 64, timestamp=NOON, status="finalized")
+        )
+    yield engine
+    engine.dispose()
+
+
+def rows(count: int) -> list[tuple[object, ...]]:
+    """Readings of many subjects, with values from the bottom of int256 upwards."""
+    return [(CHAIN, HASH, 1, "balance", str(i), 1, NOON, INT256_MIN + i, 6, "c", "c()") for i in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, COPY_FROM_ROWS - 1, COPY_FROM_ROWS, 3 * COPY_FROM_ROWS])
+def test_bulk_rows_arrive_once_however_often_they_are_written(engine: Engine, count: int) -> None:
+    for _ in range(2):
+        with writing(engine) as session:
+            insert_rows(session, Reading, COLUMNS, rows(count))
+    with reading(engine) as session:
+        found = session.exec(select(Reading).order_by(col(Reading.value_raw))).all()
+    assert [r.value_raw for r in found] == [INT256_MIN + i for i in range(count)]
+    assert {r.block_time for r in found} == {NOON}
+
+
+@pytest.mark.parametrize("count", [1, COPY_FROM_ROWS])
+def test_a_row_without_a_required_value_is_an_error_not_a_silent_loss(engine: Engine, count: int) -> None:
+    broken = [(*row[:9], None, "c()") for row in rows(count)]
+    with pytest.raises(Exception, match=r"(?i)null"), writing(engine) as session:
+        insert_rows(session, Reading, COLUMNS, broken)
+
+
+def test_a_row_of_an_unknown_block_is_refused(engine: Engine) -> None:
+    orphan = [(CHAIN, "0x" + "2" * 64, *rows(1)[0][2:])]
+    with pytest.raises(IntegrityError), writing(engine) as session:
+        insert_rows(session, Reading, COLUMNS, orphan)
+
+
+def test_deleting_a_block_takes_what_hangs_on_it(engine: Engine) -> None:
+    with writing(engine) as session:
+        insert_rows(session, Reading, COLUMNS, rows(300))
+    with writing(engine) as session:
+        session.exec(delete(Block))
+    with reading(engine) as session:
+        assert session.exec(select(Reading)).all() == []
+
+
+def test_an_error_rolls_everything_back(engine: Engine) -> None:
+    with pytest.raises(ZeroDivisionError), writing(engine) as session:  # noqa: PT012  Two steps are the point.
+        insert_rows(session, Reading, COLUMNS, rows(300))
+        raise ZeroDivisionError
+    with reading(engine) as session:
+        assert session.exec(select(Reading)).all() == []
+
+
+def test_migrations_build_exactly_the_tables_of_the_models(engine: Engine) -> None:
+    command.check(migration_config(engine))
+    inspector = inspect(engine)
+    for name, table in SQLModel.metadata.tables.items():
+        assert {c["name"] for c in inspector.get_columns(name)} == set(table.c.keys())
+    upgrade(engine)
+    require_current(engine)
+
+
+def test_every_table_and_column_has_a_sentence() -> None:
+    for name, table in SQLModel.metadata.tables.items():
+        silent = [c.name for c in table.c if not c.comment and c.name != "id"]
+        assert not silent, f"{name}: {silent} have no comment"
+
+
+def test_a_database_without_tables_says_how_to_make_them(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url)
+    with pytest.raises(LedgerOutdatedError, match="backstop db upgrade"):
+        require_current(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "redis://x"])
+def test_a_url_of_no_known_database_says_what_to_use(url: str) -> None:
+    with pytest.raises(LedgerUnreachableError, match="sqlite:///FILE or postgresql"):
+        open_engine(url)
+
+
+def test_a_database_that_does_not_answer_names_the_setting(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/missing/folder/x.sqlite")
+    with pytest.raises(LedgerUnreachableError, match="BACKSTOP_DATABASE_URL"):
+        require_current(engine)
+
+
+def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/x.sqlite")
+    upgrade(engine)
+    with writing(engine) as writer:
+        writer.add(Platform(slug="p", name="P"))
+        writer.flush()
+        with reading(engine) as session:
+            assert session.exec(select(Platform)).all() == []
+    engine.dispose()
+
+
+def test_two_writers_wait_for_each_other_and_lose_nothing(engine: Engine) -> None:
+    def add(number: int) -> None:
+        with writing(engine) as session:
+            session.add(Platform(slug=f"p{number}", name="P"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    with Session(engine) as session:
+        assert len(session.exec(select(Platform)).all()) == 41

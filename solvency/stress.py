@@ -181,10 +181,10 @@ def compute_gap_survived(
     usable, down, up = (np.asarray(a, dtype=np.float64) for a in (usable_down, losses_down, losses_up))
     if not usable.shape == down.shape == up.shape == (len(LADDER),):
         raise ValueError(f"the ladder has {len(LADDER)} steps of 1 %; got {usable.shape}, {down.shape}, {up.shape}")
-    is_survived = (down <= usable) & (up <= usable[0])
+    is_survived = _is_paid(down, usable) & _is_paid(up, usable[0])
     for market in markets:
-        is_survived &= np.asarray(market.losses_down) <= market.cap_left
-        is_survived &= np.asarray(market.losses_up) <= market.cap_left
+        is_survived &= _is_paid(np.asarray(market.losses_down), market.cap_left)
+        is_survived &= _is_paid(np.asarray(market.losses_up), market.cap_left)
     if is_survived.all():
         return Quantity(MAX_PERCENT / 100, "fraction", words="≥ 50 %")
     first_lost = int(np.argmin(is_survived))
@@ -194,6 +194,11 @@ def compute_gap_survived(
 def compute_stress_ratio(usable: Quantity, loss: Quantity) -> Quantity:
     """U(s) / L(s) with the same shock on both, ×; L(s) = 0 is "not exhausted"."""
     return divide(usable, loss, when_zero=NOT_EXHAUSTED)
+
+
+def _is_paid(loss: Floats, money: Floats | float) -> NDArray[np.bool_]:
+    """L ≤ U, up to rounding: 7 % of 100 is 7.000000000000001 in floats, and must not cost a step."""
+    return np.asarray(loss <= money + 1e-9 * np.minimum(np.abs(loss), np.abs(money)))
 
 
 def _sum_shortfalls(book: AccountBook, returns: Floats, slip: float) -> Floats:

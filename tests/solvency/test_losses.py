@@ -42,9 +42,7 @@ def worst(events: list[LossEvent], window: int = WEEK, observed: int = YEAR) -> 
 
 def scaled(events: list[LossEvent], readings: list[tuple[int, float]], now: Quantity) -> WorstWindow:
     exposures = [ExposureReading(t, amount) for t, amount in readings]
-    return compute_scaled_worst_window(
-        events, exposures, exposure_now=now, window_seconds=WEEK, observed_seconds=YEAR
-    )
+    return compute_scaled_worst_window(events, exposures, exposure_now=now, window_seconds=WEEK, observed_seconds=YEAR)
 
 
 def test_the_worked_example_is_met_for_a_day_and_a_week() -> None:
@@ -142,7 +140,9 @@ def test_a_gross_shortfall_is_never_negative() -> None:
     assert compute_gross_shortfall_perp(12) == 0
 
 
-events = st.lists(st.builds(LossEvent, st.integers(0, 40 * DAY), st.decimals(0, 10**9, places=6)), min_size=1, max_size=25)
+events = st.lists(
+    st.builds(LossEvent, st.integers(0, 40 * DAY), st.decimals(0, 10**9, places=6)), min_size=1, max_size=25
+)
 
 
 @given(events)

@@ -1,12 +1,19 @@
-"""What an adapter must answer: which logs to fetch, what they mean, and what to read at a block. Pure: no I/O."""
+"""What an adapter must answer: which logs to fetch, what they mean, and what to read at a block. Pure: no I/O.
+
+AdapterError   this fund is broken: its file or its contracts are not what the shape expects. The others go on.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from ledger.kinds import Contribution, ReadingName, Role, Side
+
+
+class AdapterError(Exception):
+    """One fund's file or contracts are not what its shape expects; says which, where, and what to do."""
 
 
 class Log(msgspec.Struct, frozen=True, rename="camel"):
@@ -30,9 +37,11 @@ class LogFilter:
     topics: tuple[frozenset[str] | None, ...]
 
 
-@dataclass(frozen=True)
-class FactDraft:
-    """A fact before the ledger's ids: `asset` is an address in lower case, the block and log are the caller's."""
+class FactDraft(msgspec.Struct, frozen=True):
+    """A fact before the ledger's ids: `asset` is an address in lower case, the block and log are the caller's.
+
+    An asset that the fund's file does not list has no row: its amount is kept, its asset_id is NULL.
+    """
 
     role: Role
     amount_raw: int | None = None
@@ -78,7 +87,7 @@ class Known:
     """What the ledger's facts say up to the block of a snapshot.
 
     `markets`: market → detail of its market_created fact. `sums`: (account, market, side) → Σ amount_raw of exposure
-    changes, zeros left out.
+    changes of the adapter's `tracked_sides`, zeros left out.
     """
 
     markets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -86,11 +95,13 @@ class Known:
 
 
 class Adapter(Protocol):
-    """One contract shape, made for one fund file. Raises AdapterError when the fund's contracts are not what it expects."""
+    """One contract shape, made for one fund file. Raises AdapterError when the fund's contracts are not as expected."""
 
     version: int
     rounding_per_flow_raw: int
     """How many smallest units one flow may differ from the balance on chain by rounding (M13)."""
+    tracked_sides: frozenset[Side]
+    """Whose exposure changes the reads need summed by account and market; empty: Known.sums stays empty."""
 
     def filters(self) -> Sequence[LogFilter]:
         """The logs this fund needs."""
@@ -106,4 +117,13 @@ class Adapter(Protocol):
 
     def flow_reads(self, known: Known) -> Sequence[Read]:
         """What to read at a block in which the fund's balance moved: the balance and its parts."""
+        ...
+
+
+@runtime_checkable
+class Attributing(Protocol):
+    """An adapter that must see a whole transaction to say where money came from."""
+
+    def attribute(self, logs: Sequence[Log], facts: Sequence[Sequence[FactDraft]]) -> Sequence[Sequence[FactDraft]]:
+        """The facts of one transaction's logs, one list per log as given, with sources and roles settled."""
         ...

@@ -1,0 +1,1 @@
+"""One module per contract shape; they never import each other."""

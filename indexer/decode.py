@@ -1,0 +1,39 @@
+"""Logs to facts: each log through its adapter, and whole transactions where money can only be attributed so."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from indexer.adapter import Adapter, AdapterError, Attributing, FactDraft, Log
+from indexer.words import WordsError
+
+
+def decode_logs(adapter: Adapter, logs: Sequence[Log]) -> list[Sequence[FactDraft]]:
+    """The facts of each log, in the order of the logs; transactions must be complete and their logs adjacent.
+
+    Raises AdapterError naming block, log and contract when a log has another layout than the shape says.
+    """
+    facts = [decode_log(adapter, log) for log in logs]
+    return attributed(adapter, logs, facts) if isinstance(adapter, Attributing) else facts
+
+
+def decode_log(adapter: Adapter, log: Log) -> Sequence[FactDraft]:
+    """The facts of one log before attribution; foreign errors get the log's place."""
+    try:
+        return adapter.decode(log)
+    except (WordsError, ValueError, IndexError) as error:
+        raise AdapterError(
+            f"log {int(log.log_index, 16)} of block {int(log.block_number, 16)} from {log.address} cannot be decoded "
+            f"({error}): does the fund's file name the right contract?"
+        ) from error
+
+
+def attributed(
+    adapter: Attributing, logs: Sequence[Log], facts: Sequence[Sequence[FactDraft]]
+) -> list[Sequence[FactDraft]]:
+    """The same facts after the adapter has seen each transaction as a whole."""
+    settled: list[Sequence[FactDraft]] = []
+    pairs = zip(logs, facts, strict=True)
+    for _, members in groupby(pairs, key=lambda pair: (pair[0].block_hash, pair[0].transaction_hash)):
+        transaction = list(members)
+        settled += adapter.attribute([log for log, _ in transaction], [drafts for _, drafts in transaction])
+    return settled

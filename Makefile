@@ -1,0 +1,83 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NODE := .cache/node
+ROOMS := app alerts indexer ledger solvency web
+
+# Stamps: a step runs again only when its lock file changed.
+RUNTIME := $(VENV)/runtime.stamp
+DEV := $(VENV)/dev.stamp
+NPM := $(NODE)/npm.stamp
+
+# pip tells what it collects; this turns it into one counting line.
+COUNT = awk -v all=$$(grep -c '==' $(1)) '/^ *Collecting/ { printf "\r  %d of %d packages", ++n, all; fflush() } \
+	/^Installing collected/ { printf "\r  %d of %d packages, installing …", n, all; fflush() } END { print "" }'
+
+.PHONY: help demo test check format lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## Replay recorded crashes and open the site on http://127.0.0.1:8000 (ONCE=1: build/site, then stop)
+	@$(BIN)/backstop demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: $(DEV) $(NPM) ## All tests, on SQLite and a real Postgres (ARGS="-k words" for some, STRICT=1: no skips)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV) ## The one gate: format, lint, types, import contracts, migrations, then the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.rigs.schema_check
+	@$(MAKE) test
+
+format: $(DEV) ## Put the code into house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(DEV) ## Pin the newest allowed versions anew (needs the package index)
+	$(call COMPILE,requirements.lock,--extra build)
+	$(call COMPILE,requirements-dev.lock,--extra build --extra dev)
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	$(2) --output-file $(1) pyproject.toml
+
+clean: ## Remove what was built and measured; .venv and .cache/node stay
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache/backstop
+	find $(ROOMS) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$$($(PYTHON) --version) is too old: Backstop needs 3.11 or newer (make PYTHON=python3.12 …)."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python's venv module does not work: install it (Debian, Ubuntu: python3-venv)."; exit 1; }
+
+$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/pip
+	@echo "Installing what Backstop runs on, pinned and hashed (once) …"
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock | $(call COUNT,requirements.lock)
+	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/pip
+	@echo "Installing what the tests need, pinned and hashed (once) …"
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(call COUNT,requirements-dev.lock)
+	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $(RUNTIME) $@
+
+# The npm parts serve tests and recordings only. Without them the tests that need them are skipped, unless STRICT=1.
+$(NPM): package.json package-lock.json
+	@missing() { echo "$$1"; [ "$${STRICT:-0}" = 0 ] || exit 1; echo "Going on: the tests that need npm parts will be skipped."; exit 0; }; \
+	for tool in node npm; do command -v $$tool >/dev/null || missing "$$tool is missing: install Node.js 20 or newer."; done; \
+	[ "$$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || missing "Node.js $$(node --version) is too old: 20 or newer is needed."; \
+	echo "Installing test parts from npm into $(NODE) (once) …"; \
+	mkdir -p $(NODE); cp package.json package-lock.json .npmrc $(NODE)/; \
+	npm ci --prefix $(NODE) --ignore-scripts --no-progress --loglevel=error || missing "npm ci failed (its message is above)."; \
+	touch $@

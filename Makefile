@@ -15,9 +15,9 @@ RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
 NPM := $(NODE)/npm.stamp
 
-# pip tells what it collects; this turns it into one counting line.
-COUNT = awk -v all=$$(grep -c '==' $(1)) '/^ *Collecting/ { printf "\r  %d of %d packages", ++n, all; fflush() } \
-	/^Installing collected/ { printf "\r  %d of %d packages, installing …", n, all; fflush() } END { print "" }'
+# pip names each package it takes; this counts them in one line, on a terminal as it goes.
+COUNT = awk -v tty=$$(test -t 2 && echo 1 || echo 0) '/^ *(Collecting|Processing) / { n++; if (tty) printf "\r  %d packages", n; fflush() } \
+	/^Installing collected/ { printf "%s  %d packages fetched, installing …\n", (tty ? "\r" : ""), n; fflush() }'
 
 .PHONY: help demo test check format lock clean
 
@@ -62,13 +62,13 @@ $(BIN)/pip:
 
 $(RUNTIME): requirements.lock pyproject.toml | $(BIN)/pip
 	@echo "Installing what Backstop runs on, pinned and hashed (once) …"
-	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock | $(call COUNT,requirements.lock)
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock | $(COUNT)
 	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): requirements-dev.lock pyproject.toml | $(BIN)/pip
 	@echo "Installing what the tests need, pinned and hashed (once) …"
-	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(call COUNT,requirements-dev.lock)
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT)
 	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $(RUNTIME) $@
 

@@ -1,0 +1,49 @@
+"""The glossary is complete and well-formed: each published word has formula, unit, source, limits and a paragraph."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ledger.kinds import Band, DataStatus, Quality, SourceKind, Status
+
+ROOT = Path(__file__).parents[1]
+LABELS = ["Formula", "Unit", "Source", "Limits"]
+
+
+def entries() -> dict[str, str]:
+    """Term → its text, in the order of the file."""
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    parts = re.split(r"^## (.+)$", text, flags=re.M)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def published_names() -> dict[str, str]:
+    """Metric name → the term that defines it (the optional line `Names:`)."""
+    return {
+        name: term
+        for term, text in entries().items()
+        for line in re.findall(r"^Names: (.+)$", text, re.M)
+        for name in line.split(", ")
+    }
+
+
+@pytest.mark.parametrize("term", entries())
+def test_each_entry_has_its_four_lines_and_a_paragraph(term: str) -> None:
+    lines = entries()[term].strip().splitlines()
+    labels = [line.partition(":")[0] for line in lines if re.match(r"(Names|Formula|Unit|Source|Limits): \S", line)]
+    assert labels in (LABELS, ["Names", *LABELS])
+    paragraph = "\n".join(lines[len(labels) :]).strip()
+    assert len(paragraph) > 40, f"{term}: a paragraph in plain words follows the four lines"
+
+
+def test_terms_are_in_alphabetical_order_and_unique() -> None:
+    terms = re.findall(r"^## (.+)$", (ROOT / "docs" / "glossary.md").read_text(), re.M)
+    assert terms == sorted(terms, key=str.lower)
+    assert len(set(map(str.lower, terms))) == len(terms)
+
+
+@pytest.mark.parametrize("word", [*Status, *DataStatus, *Quality, *SourceKind, *(band.name.lower() for band in Band)])
+def test_each_word_of_the_status_axes_is_explained(word: str) -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text().lower()
+    assert re.search(rf"\b{word.replace('_', ' ').replace('recorded by third', 'recorded by a third')}\b", text)

@@ -45,5 +45,5 @@ def test_terms_are_in_alphabetical_order_and_unique() -> None:
 
 @pytest.mark.parametrize("word", [*Status, *DataStatus, *Quality, *SourceKind, *(band.name.lower() for band in Band)])
 def test_each_word_of_the_status_axes_is_explained(word: str) -> None:
-    text = (ROOT / "docs" / "glossary.md").read_text().lower()
-    assert re.search(rf"\b{word.replace('_', ' ').replace('recorded by third', 'recorded by a third')}\b", text)
+    text = (ROOT / "docs" / "glossary.md").read_text().lower().replace("-", " ").replace(" a third", " third")
+    assert re.search(rf"\b{word.replace('_', ' ')}\b", " ".join(text.split()))

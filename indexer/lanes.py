@@ -2,24 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-from indexer.adapter import Adapter, FactDraft, Log
+from indexer.adapter import Adapter
 from indexer.rpc.reader import ChainReader, ChainTerms, Header
-
-
-@runtime_checkable
-class Attributing(Protocol):
-    """An adapter that must see a whole transaction to say what its logs mean (source of a contribution, a top-up)."""
-
-    def attribute(self, decoded: Sequence[tuple[Log, Sequence[FactDraft]]]) -> Sequence[Sequence[FactDraft]]:
-        """For each (log, drafts) of one transaction, in log order: the drafts to store. Same length, same order."""
-        ...
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """One segment to index: its ledger id, its adapter, and where its contracts begin (None: to be found by bisection)."""
+    """One segment to index: ledger id, its adapter, and where its contracts begin (None: find it by bisection)."""
 
     segment_id: int
     slug: str

@@ -94,22 +94,30 @@ class Said:
 
 # First match wins: what a message says outranks its code, because -32000 and -32005 mean everything somewhere.
 PATTERNS: tuple[tuple[Kind, str], ...] = (
-    (Kind.STATE_MISSING, r"not recorded|missing trie node|no state available|state .{0,80}not available"),
-    (Kind.STATE_MISSING, r"no historical rpc|historical state|archive|header not found|pruned|state (already|is) discard"),
-    (Kind.STATE_MISSING, r"block ?(number|hash)? ?(is )?(out of range|not found)|unknown block|hash is not currently canonical"),
-    (Kind.STATE_MISSING, r"resource not found|distance to target block exceeds|blockoutofrange|state at block .* is pruned"),
-    (Kind.RANGE, r"blocks? (height )?range|range (is )?(too (wide|large|big)|limit|exceed)|(exceeds?|max(imum)?|limited).{0,40}\bblocks\b"),
-    (Kind.RANGE, r"block range|too many blocks|ranges? over \d+ ?k? blocks|up to a \d+ block|eth_getlogs is limited"),
-    (Kind.SIZE, r"more than \d+ ?k? ?(results|logs)|(response|result|reply)s?( size)?.{0,20}(too (large|big)|exceed|limit)"),
-    (Kind.SIZE, r"too many (results|logs)|query returned more|log response size|max results|payload too large|content too large"),
+    (Kind.STATE_MISSING, r"not recorded|missing trie node|no state available|state .{0,80}not available|is pruned"),
+    (
+        Kind.STATE_MISSING,
+        r"no historical rpc|historical state|archive|header not found|pruned|state (already|is) discard",
+    ),
+    (Kind.STATE_MISSING, r"block ?(number|hash)? ?(is )?(out of range|not found)|unknown block|blockoutofrange"),
+    (Kind.STATE_MISSING, r"resource not found|distance to target block exceeds|hash is not currently canonical"),
+    (Kind.RANGE, r"blocks? (height )?range|range (is )?(too (wide|large|big)|limit|exceed)|too many blocks"),
+    (Kind.RANGE, r"(exceeds?|max(imum)?|limited).{0,40}\bblocks\b|ranges? over \d+ ?k? blocks"),
+    (Kind.RANGE, r"up to a \d+ block|eth_getlogs is limited"),
+    (
+        Kind.SIZE,
+        r"more than \d+ ?k? ?(results|logs)|(response|result|reply)s?( size)?.{0,20}(too (large|big)|exceed|limit)",
+    ),
+    (Kind.SIZE, r"too many (results|logs)|query returned more|log response size|max results"),
     (Kind.SIZE, r"query (timeout|timed out)|timed? ?out.{0,40}(narrow|reduc|smaller)|limit the query|too large"),
-    (Kind.THROTTLE, r"rate.?limit|too many requests|throughput|compute units|(request|daily|credit|monthly).{0,20}(limit|quota)|quota"),
-    (Kind.THROTTLE, r"capacity exceeded|exceeded.{0,30}(limit|capacity)|limit (reached|exceeded)|unusually high|slow down|backoff"),
-    (Kind.REVERT, r"revert|out of gas|invalid opcode|invalid jump|stack (under|over)flow|gas (uint64 )?overflow|bad instruction"),
-    (Kind.FATAL, r"api key|authenticat|unauthor|forbidden|not (supported|allowed|whitelisted)|unsupported|does not exist|upgrade your"),
-    (Kind.FATAL, r"method .{0,60}not (found|available)|method not found|missed `?to`?|missing (value|field)|invalid (argument|param|request)"),
-    (Kind.FATAL, r"parse error|cannot unmarshal|must be"),
-    (Kind.UNAVAILABLE, r"timeout|timed out|unavailable|overloaded|try again|bad gateway|internal|request failed|no (healthy|available)"),
+    (Kind.THROTTLE, r"rate.?limit|too many requests|throughput|compute units|quota"),
+    (Kind.THROTTLE, r"(request|daily|credit|monthly).{0,20}limit|capacity exceeded|exceeded.{0,30}(limit|capacity)"),
+    (Kind.THROTTLE, r"limit (reached|exceeded)|unusually high|slow down|backoff"),
+    (Kind.REVERT, r"revert|out of gas|invalid opcode|invalid jump|stack (under|over)flow|gas (uint64 )?overflow"),
+    (Kind.FATAL, r"api key|authenticat|unauthor|forbidden|not (supported|allowed|whitelisted)|unsupported"),
+    (Kind.FATAL, r"does not exist|upgrade your|method .{0,60}not (found|available)|missed `?to`?|parse error"),
+    (Kind.FATAL, r"missing (value|field)|invalid (argument|param|request)|cannot unmarshal|must be"),
+    (Kind.UNAVAILABLE, r"timeout|timed out|unavailable|overloaded|try again|bad gateway|internal|request failed"),
 )
 TABLE = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS)
 
@@ -134,7 +142,10 @@ def classify(said: Said) -> Kind:
         return Kind.THROTTLE
     # A server that fails as a whole did not run the contract, whatever JSON-RPC code it wraps that in.
     if said.status >= 500 and "revert" not in said.message.lower():
-        return next((kind for kind, pattern in TABLE[:-1] if kind is not Kind.FATAL and pattern.search(said.message)), Kind.UNAVAILABLE)
+        return next(
+            (kind for kind, pattern in TABLE[:-1] if kind is not Kind.FATAL and pattern.search(said.message)),
+            Kind.UNAVAILABLE,
+        )
     if said.status in (401, 403):
         return Kind.FATAL
     if said.status == 413:
@@ -147,7 +158,10 @@ def classify(said: Said) -> Kind:
     return Kind.FATAL if said.status in (400, 404, 405) else Kind.UNAVAILABLE
 
 
-LIMIT = re.compile(r"(?<![\w.])(\d[\d,]*) ?(k)?[ -]?(?:blocks?\b)|(?:range|limit(?:ed)?)(?: is| to| of|:)* ?a? ?(\d[\d,]*)(k)?", re.IGNORECASE)
+LIMIT = re.compile(
+    r"(?<![\w.])(\d[\d,]*) ?(k)?[ -]?(?:blocks?\b)|(?:range|limit(?:ed)?)(?: is| to| of|:)* ?a? ?(\d[\d,]*)(k)?",
+    re.IGNORECASE,
+)
 
 
 def stated_limit(message: str) -> int | None:

@@ -11,7 +11,7 @@ from ledger.kinds import SourceKind
 
 
 class Header(msgspec.Struct, frozen=True):
-    """A block header; hashes in lower case, `timestamp` in unix seconds, `logs_bloom` as 0x text ("" where not given)."""
+    """A block header; hashes in lower case, `timestamp` in unix seconds, `logs_bloom` 0x text, "" if not given."""
 
     number: int
     hash: str
@@ -53,7 +53,7 @@ class ChainTerms(Protocol):
     """What the pool and the lanes must know of a chain; `registry.ChainSpec` has these fields."""
 
     @property
-    def chain_id(self) -> int: ...
+    def id(self) -> int: ...
     @property
     def slug(self) -> str: ...
     @property
@@ -63,7 +63,7 @@ class ChainTerms(Protocol):
     @property
     def multicall3_block(self) -> int | None: ...
     @property
-    def finality_seconds(self) -> int | None: ...
+    def finality_seconds(self) -> int: ...
 
 
 class ChainReader(Protocol):

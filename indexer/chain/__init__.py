@@ -1,0 +1,1 @@
+"""Which blocks are final, and what a new header means for the blocks we hold. Pure: headers in, decisions out."""

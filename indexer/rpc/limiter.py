@@ -1,0 +1,37 @@
+"""How fast a provider may be asked: additive increase, multiplicative decrease (AIMD), and Retry-After honoured.
+
+Pure: the caller brings the time (seconds of a monotonic clock) and does the waiting.
+"""
+
+FIRST_RATE = 100.0  # requests a second
+LEAST_RATE = 0.2
+MOST_RATE = 10_000.0
+INCREASE = 1.0  # requests a second more after each answer
+DECREASE = 0.5
+PENALTY_SECONDS = 1.0  # Pause after a refusal that names none.
+LONGEST_PAUSE = 120.0  # A provider that says "come back tomorrow" is asked again sooner: others may be worse.
+
+
+class Limiter:
+    """Spaces the requests to one provider."""
+
+    def __init__(self, rate: float = FIRST_RATE) -> None:
+        self.rate = rate
+        self._next = 0.0
+
+    def reserve(self, now: float, requests: int = 1) -> float:
+        """Seconds to wait before sending; the slots of `requests` requests are taken."""
+        start = max(now, self._next)
+        self._next = start + requests / self.rate
+        return start - now
+
+    def succeeded(self) -> None:
+        """An answer came: a little faster from now on."""
+        self.rate = min(MOST_RATE, self.rate + INCREASE)
+
+    def throttled(self, now: float, retry_after: float | None) -> float:
+        """The provider refused: half as fast after a pause. Returns the pause in seconds."""
+        self.rate = max(LEAST_RATE, self.rate * DECREASE)
+        pause = min(LONGEST_PAUSE, PENALTY_SECONDS if retry_after is None else max(0.0, retry_after))
+        self._next = max(self._next, now + pause)
+        return pause

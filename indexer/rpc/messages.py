@@ -1,0 +1,123 @@
+"""JSON-RPC requests and answers as msgspec structs, and the shapes of what Ethereum nodes return."""
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from indexer.adapter import Log, LogFilter
+from indexer.rpc.reader import Header
+
+ResultT = TypeVar("ResultT")
+
+
+class Ask(msgspec.Struct, Generic[ResultT], frozen=True):
+    """One request and the decoder of its result."""
+
+    method: str
+    params: tuple[Any, ...]
+    result: msgspec.json.Decoder[ResultT]
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """One answer, its parts still undecoded."""
+
+    id: int | str | None = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+class WireHeader(msgspec.Struct, frozen=True, rename="camel"):
+    """The fields of eth_getBlockBy… that we keep; a pending block has no hash and fails here."""
+
+    number: str
+    hash: str
+    parent_hash: str
+    timestamp: str
+    logs_bloom: str = ""
+
+    def to_header(self) -> Header:
+        """With numbers as numbers."""
+        return Header(
+            number=int(self.number, 16),
+            hash=self.hash.lower(),
+            parent_hash=self.parent_hash.lower(),
+            timestamp=int(self.timestamp, 16),
+            logs_bloom=self.logs_bloom,
+        )
+
+
+class WireReceipt(msgspec.Struct, frozen=True):
+    """Of a receipt we want the logs only."""
+
+    logs: list[Log]
+
+
+TEXT = msgspec.json.Decoder(str)
+HEADER = msgspec.json.Decoder(WireHeader | None)
+LOGS = msgspec.json.Decoder(list[Log])
+RECEIPTS = msgspec.json.Decoder(list[WireReceipt] | None)
+ANYTHING = msgspec.json.Decoder(Any)
+
+
+def ask_chain_id() -> Ask[str]:
+    """eth_chainId."""
+    return Ask("eth_chainId", (), TEXT)
+
+
+def ask_head() -> Ask[str]:
+    """eth_blockNumber."""
+    return Ask("eth_blockNumber", (), TEXT)
+
+
+def ask_header(block: int | str) -> Ask[WireHeader | None]:
+    """The header by number, 66-character hash, or tag."""
+    if isinstance(block, int):
+        return Ask("eth_getBlockByNumber", (hex(block), False), HEADER)
+    if len(block) == 66:
+        return Ask("eth_getBlockByHash", (block, False), HEADER)
+    return Ask("eth_getBlockByNumber", (block, False), HEADER)
+
+
+def ask_logs(wanted: LogFilter, first: int, last: int) -> Ask[list[Log]]:
+    """eth_getLogs by numbers."""
+    return Ask("eth_getLogs", ({"fromBlock": hex(first), "toBlock": hex(last), **filter_of(wanted)},), LOGS)
+
+
+def ask_logs_of(wanted: LogFilter, block_hash: str) -> Ask[list[Log]]:
+    """eth_getLogs of one block by its hash."""
+    return Ask("eth_getLogs", ({"blockHash": block_hash, **filter_of(wanted)},), LOGS)
+
+
+def filter_of(wanted: LogFilter) -> dict[str, Any]:
+    """Addresses and topics as JSON-RPC wants them, in a fixed order; trailing anything-goes is left out."""
+    topics: list[list[str] | None] = [None if allowed is None else sorted(allowed) for allowed in wanted.topics]
+    while topics and topics[-1] is None:
+        topics.pop()
+    fields: dict[str, Any] = {"topics": topics} if topics else {}
+    return {"address": sorted(wanted.addresses), **fields} if wanted.addresses else fields
+
+
+def ask_receipts(number: int) -> Ask[list[WireReceipt] | None]:
+    """eth_getBlockReceipts."""
+    return Ask("eth_getBlockReceipts", (hex(number),), RECEIPTS)
+
+
+def ask_call(to: str, data: bytes, at: Header) -> Ask[str]:
+    """eth_call at exactly that block."""
+    return Ask(
+        "eth_call",
+        ({"to": to, "data": "0x" + data.hex()}, {"blockHash": at.hash, "requireCanonical": True}),
+        TEXT,
+    )
+
+
+def ask_code(address: str, number: int) -> Ask[str]:
+    """eth_getCode by number."""
+    return Ask("eth_getCode", (address, hex(number)), TEXT)
+
+
+def encode_asks(asks: Sequence[Ask[Any]]) -> bytes:
+    """The body of the request: one object, or a batch."""
+    parts = [{"jsonrpc": "2.0", "id": n, "method": ask.method, "params": ask.params} for n, ask in enumerate(asks)]
+    return msgspec.json.encode(parts[0] if len(parts) == 1 else parts)

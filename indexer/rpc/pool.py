@@ -1,0 +1,287 @@
+"""Several providers of one chain behind one face: failover, recovery, pace, identity. Implements ChainReader."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from indexer.adapter import ContractCall, LogFilter
+from indexer.rpc.client import RpcClient
+from indexer.rpc.errors import (
+    AnswerTooLargeError,
+    ChainError,
+    RangeTooWideError,
+    RequestError,
+    RevertError,
+    StateMissingError,
+    ThrottledError,
+    UnavailableError,
+    UntruthError,
+    WrongChainError,
+)
+from indexer.rpc.messages import (
+    Ask,
+    ask_call,
+    ask_code,
+    ask_head,
+    ask_header,
+    ask_logs,
+    ask_logs_of,
+    ask_receipts,
+)
+from indexer.rpc.multicall import CALLS_AT_ONCE, answer_of, decode_aggregate3, encode_aggregate3, encode_call
+from indexer.rpc.provider import Pace, Provider
+from indexer.rpc.reader import CallAnswer, ChainTerms, Header, LogBatch
+from indexer.scan.verify import HEAD, SHAPE, logs_repeated, ordered_logs
+
+T = TypeVar("T")
+Work = Callable[[Provider], Awaitable[T]]
+NOBODY: frozenset[str] = frozenset()
+
+HEADERS_AT_ONCE = 100
+LOGS_AT_ONCE = 50
+ROUNDS = 4  # How often all providers are asked before the chain counts as unreachable.
+THROTTLED_ROUNDS = 24  # Being told to slow down is no outage: halving 24 times reaches any rate.
+ROUND_SECONDS = 0.25
+
+
+def parts_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The sequence in pieces of at most `size`."""
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+class ProviderPool:
+    """All providers of one chain. Close it when done (`async with`)."""
+
+    def __init__(self, terms: ChainTerms, urls: Sequence[str], *, pace: Pace | None = None) -> None:
+        self.terms = terms
+        self._pace = pace or Pace()
+        self._providers: list[Provider] = []
+        for url in urls:
+            client = RpcClient(url)
+            taken = sum(p.client.name == client.name for p in self._providers)
+            name = f"{client.name}#{taken + 1}" if taken else client.name
+            self._providers.append(Provider(client, name, self._pace))
+        self._turn = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        for provider in self._providers:
+            await provider.client.close()
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far."""
+        return sum(provider.client.requests for provider in self._providers)
+
+    def standing(self) -> Mapping[str, str]:
+        """Provider → "ok" or why it is not asked."""
+        return {p.name: p.out or p.complaint or "ok" for p in self._providers}
+
+    async def header(self, block: int | str) -> Header | None:
+        """As ChainReader says; a tag must be answered, a number or hash may be unknown to everyone."""
+
+        async def work(provider: Provider) -> Header:
+            (found,) = await provider.all_of([ask_header(block)])
+            if found is None and isinstance(block, str) and len(block) != 66:
+                # Not every chain has the tag; the caller decides what stands in for it.
+                raise RequestError(f"{provider.name}: no {block} block")
+            if found is None:
+                raise StateMissingError(f"{provider.name}: no block {block}")
+            header: Header = found.to_header()
+            if block not in (header.number, header.hash) and (isinstance(block, int) or len(block) == 66):
+                raise UntruthError(f"{provider.name}: asked for block {block}, got {header.number} {header.hash}")
+            return header
+
+        try:
+            return await self._ask(work)
+        except StateMissingError:
+            return None
+
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """As ChainReader says."""
+        parts = await asyncio.gather(*(self._headers(part) for part in parts_of(numbers, HEADERS_AT_ONCE)))
+        return [header for part in parts for header in part]
+
+    async def _headers(self, numbers: Sequence[int]) -> list[Header]:
+        async def work(provider: Provider) -> list[Header]:
+            found = await provider.all_of([ask_header(number) for number in numbers])
+            if None in found:
+                raise UnavailableError(f"{provider.name}: block {numbers[found.index(None)]} is not there")
+            headers = [wire.to_header() for wire in found]
+            if [header.number for header in headers] != list(numbers):
+                raise UntruthError(f"{provider.name}: asked for blocks {numbers[0]}–{numbers[-1]}, got others")
+            return headers
+
+        return await self._ask(work)
+
+    async def logs(
+        self, filters: Sequence[LogFilter], first: int, last: int, *, avoid: frozenset[str] = NOBODY
+    ) -> LogBatch:
+        """As ChainReader says: level 0 (shape) and 1 (the same provider's head) of the verification ladder."""
+        asks: list[Ask[Any]] = [ask_head(), *(ask_logs(wanted, first, last) for wanted in filters)]
+
+        async def work(provider: Provider) -> LogBatch:
+            head, *answers = await provider.all_of(asks)
+            if int(head, 16) < last:
+                # A lagging node gives a partial list without any error.
+                raise UnavailableError(f"{provider.name}: its head {int(head, 16)} is below block {last}")
+            where = f"{provider.name}: logs of {first}–{last}"
+            if any(logs_repeated(answer) for answer in answers):
+                raise UntruthError(f"{where}: the same log twice")
+            logs = ordered_logs((log for answer in answers for log in answer), first, last, where)
+            return LogBatch(logs, provider.name, HEAD)
+
+        return await self._ask(work, avoid=avoid)
+
+    async def logs_of(
+        self, filters: Sequence[LogFilter], block_hashes: Sequence[str], *, avoid: frozenset[str] = NOBODY
+    ) -> list[LogBatch]:
+        """As ChainReader says: a block named by hash needs no head, only the shape."""
+
+        async def work(provider: Provider) -> list[LogBatch]:
+            asks = [ask_logs_of(wanted, block_hash) for block_hash in block_hashes for wanted in filters]
+            answers = [answer for part in parts_of(asks, LOGS_AT_ONCE) for answer in await provider.all_of(part)]
+            return [
+                self._of_block(provider, block_hash, answers[at * len(filters) : (at + 1) * len(filters)])
+                for at, block_hash in enumerate(block_hashes)
+            ]
+
+        return await self._ask(work, avoid=avoid)
+
+    def _of_block(self, provider: Provider, block_hash: str, answers: list[Any]) -> LogBatch:
+        where = f"{provider.name}: logs of block {block_hash}"
+        if any(logs_repeated(answer) for answer in answers):
+            raise UntruthError(f"{where}: the same log twice")
+        logs = ordered_logs((log for answer in answers for log in answer), 0, 2**63, where)
+        if any(log.block_hash != block_hash for log in logs):
+            raise UntruthError(f"{where}: logs of another block")
+        return LogBatch(logs, provider.name, HEAD)
+
+    async def logs_from_receipts(self, number: int) -> LogBatch:
+        """As ChainReader says."""
+
+        async def work(provider: Provider) -> LogBatch:
+            (receipts,) = await provider.all_of([ask_receipts(number)])
+            if receipts is None:
+                raise UnavailableError(f"{provider.name}: no receipts of block {number}")
+            where = f"{provider.name}: receipts of block {number}"
+            logs = ordered_logs((log for receipt in receipts for log in receipt.logs), number, number, where)
+            return LogBatch(logs, provider.name, SHAPE)
+
+        return await self._ask(work)
+
+    async def calls(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer]:
+        """As ChainReader says; a call that fails alone never spoils the others."""
+        answers: list[CallAnswer] = []
+        for part in parts_of(calls, CALLS_AT_ONCE):
+            answers += await self._aggregated(part, at) or await self._singly(part, at)
+        return answers
+
+    async def _aggregated(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer] | None:
+        """Through Multicall3, or None where that cannot be: not deployed by then, or the whole call failed."""
+        target, since = self.terms.multicall3, self.terms.multicall3_block
+        if target is None or at.number < (since or 0) or len(calls) == 1:
+            return None
+        asks = [ask_call(target, encode_aggregate3(calls), at)]
+        try:
+            (answer,) = await self._ask(lambda provider: provider.all_of(asks))
+            return decode_aggregate3(calls, bytes.fromhex(answer[2:]))
+        except (RevertError, StateMissingError, AnswerTooLargeError, RequestError, ValueError):
+            # One call that is too dear, or not recorded, fails them all: each gets its own answer instead.
+            return None
+
+    async def _singly(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer]:
+        asks = [ask_call(call.to, encode_call(call), at) for call in calls]
+        answers: dict[int, CallAnswer] = {}
+
+        async def work(provider: Provider) -> None:
+            open_ones = [n for n in range(len(calls)) if n not in answers or answers[n].is_missing]
+            for part in parts_of(open_ones, LOGS_AT_ONCE):
+                for n, result in zip(part, await provider.batch([asks[n] for n in part]), strict=True):
+                    answers[n] = answer_of(calls[n], result)
+            if any(answer.is_missing for answer in answers.values()):
+                raise StateMissingError(f"{provider.name}: state of block {at.number} is not complete here")
+
+        with suppress(StateMissingError):  # Nobody has it: the answers say so one by one.
+            await self._ask(work)
+        return [answers[n] for n in range(len(calls))]
+
+    async def code(self, address: str, number: int) -> bytes:
+        """As ChainReader says."""
+        asks = [ask_code(address, number)]
+        (answer,) = await self._ask(lambda provider: provider.all_of(asks))
+        return bytes.fromhex(answer[2:])
+
+    async def confirms(self, header: Header) -> bool:
+        """Whether nobody who knows that height names another block there (with a second voice where there is one)."""
+
+        async def voice(provider: Provider) -> str | None:
+            try:
+                await provider.check(self.terms)
+                (found,) = await provider.all_of([ask_header(header.number)])
+            except ChainError:
+                return None
+            return None if found is None else str(found.hash)
+
+        voices = await asyncio.gather(*(voice(p) for p in self._providers if p.out is None))
+        return all(said in (None, header.hash) for said in voices)
+
+    async def _ask(self, work: Work[T], *, avoid: frozenset[str] = NOBODY) -> T:
+        """The first good answer of any provider; raises what all of them said when none has one."""
+        said: dict[str, ChainError] = {}
+        rounds = throttled = 0
+        while rounds < ROUNDS and throttled < THROTTLED_ROUNDS:
+            said = {}
+            for provider in self._in_order(avoid):
+                try:
+                    await provider.check(self.terms)
+                    result = await work(provider)
+                except (RangeTooWideError, AnswerTooLargeError, RevertError):
+                    provider.answered()
+                    raise
+                except (StateMissingError, RequestError) as error:
+                    said[provider.name] = error
+                except ChainError as error:
+                    provider.failed(error)
+                    said[provider.name] = error
+                else:
+                    provider.answered()
+                    return result
+            if not any(isinstance(e, ThrottledError | UnavailableError | UntruthError) for e in said.values()):
+                break
+            is_throttled = any(isinstance(error, ThrottledError) for error in said.values())
+            throttled, rounds = throttled + is_throttled, rounds + (not is_throttled)
+            if rounds < ROUNDS and not is_throttled:
+                await self._pace.sleep(ROUND_SECONDS * 2 ** (rounds - 1))
+        raise self._verdict(said)
+
+    def _in_order(self, avoid: frozenset[str]) -> list[Provider]:
+        """Those that serve this chain: healthy before set aside, avoided ones last, taking turns."""
+        usable = [provider for provider in self._providers if provider.out is None]
+        self._turn += 1
+        turned = [usable[(n + self._turn) % len(usable)] for n in range(len(usable))]
+        now = self._pace.monotonic()
+        return sorted(turned, key=lambda p: (p.name in avoid, p.quiet_until > now))
+
+    def _verdict(self, said: Mapping[str, ChainError]) -> ChainError:
+        """One error for all of it: kinder kinds only when everybody said so."""
+        if not self._providers:
+            return UnavailableError(f"{self.terms.slug}: no endpoint is set; name one in the chain's rpc setting")
+        if not said:
+            return WrongChainError("; ".join(p.out for p in self._providers if p.out))
+        errors = list(said.values())
+        text = "; ".join(dict.fromkeys(str(error) for error in errors))
+        for kind in (StateMissingError, RequestError, ThrottledError, WrongChainError):
+            if all(isinstance(error, kind) for error in errors):
+                return kind(text)
+        return UnavailableError(f"{self.terms.slug}: no provider has an answer ({text})")

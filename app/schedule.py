@@ -1,0 +1,94 @@
+"""Jobs that run again and again in one event loop (APScheduler), one instance each, until somebody says stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from app.failures import exit_of, line_of
+
+log = logging.getLogger(__name__)
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work to start at once and then every so many seconds; a run that takes longer delays the next one."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    every_seconds: float
+
+
+class JobRunner:
+    """Runs jobs side by side: one that fails is logged and tried again, and hurts no other."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            # Runs that were missed, because the one before took long, count as one; a late one is still wanted.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for job in jobs:
+            self._scheduler.add_job(
+                self._run_guarded,
+                "interval",
+                args=[job],
+                seconds=job.every_seconds,
+                id=job.name,
+                name=job.name,
+                next_run_time=datetime.now(UTC),
+            )
+
+    async def run_until(self, stop: asyncio.Event, *, grace_seconds: float) -> None:
+        """Runs all jobs until `stop` is set; what is under way is then cancelled and given some seconds to end."""
+        self._scheduler.start()
+        await stop.wait()
+        self._scheduler.shutdown(wait=False)
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            _, unfinished = await asyncio.wait(self._running, timeout=grace_seconds)
+            for task in unfinished:
+                log.warning("%s did not stop within %g seconds", task.get_name(), grace_seconds)
+
+    async def _run_guarded(self, job: Job) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # We are a coroutine: there is always one.
+        task.set_name(job.name)
+        self._running.add(task)
+        try:
+            await job.run()
+        except Exception as error:  # The job runner: one broken job must not stop the others.
+            if exit_of(error) is None:
+                log.exception("%s failed and is tried again in %g s", job.name, job.every_seconds)
+            else:
+                log.error("%s: %s (tried again in %g s)", job.name, line_of(error), job.every_seconds)
+        finally:
+            self._running.discard(task)
+
+
+@contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Calls `stop` at the first SIGTERM or Ctrl-C; a second one kills at once. Needs a running event loop."""
+    loop = asyncio.get_running_loop()
+
+    def hear() -> None:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+        stop()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, hear)
+    try:
+        yield
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)

@@ -127,3 +127,12 @@ class Attributing(Protocol):
     def attribute(self, logs: Sequence[Log], facts: Sequence[Sequence[FactDraft]]) -> Sequence[Sequence[FactDraft]]:
         """The facts of one transaction's logs, one list per log as given, with sources and roles settled."""
         ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An adapter whose logs name a market that only an earlier log explains."""
+
+    def remember(self, markets: Mapping[str, Mapping[str, Any]]) -> None:
+        """Markets (id → detail of market_created) that the ledger holds when a run starts."""
+        ...

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 WORD = 64  # Hex digits of one ABI word.
 SIGN_BIT = 1 << 255

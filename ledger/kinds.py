@@ -116,6 +116,7 @@ class Side(StrEnum):
     SUPPLY = "supply"
     DEBT_SHARES = "debt_shares"
     SUPPLY_SHARES = "supply_shares"
+    LIQUIDITY = "liquidity"  # a maker's liquidity in a pool: zero means no open order
 
 
 class ReadingName(StrEnum):

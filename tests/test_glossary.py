@@ -1,11 +1,15 @@
 """The glossary is complete and well-formed: each published word has formula, unit, source, limits and a paragraph."""
 
+import dataclasses
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from ledger.kinds import Band, DataStatus, Quality, SourceKind, Status
+from web import contexts
+from web.catalogue import METRICS
 
 ROOT = Path(__file__).parents[1]
 LABELS = ["Formula", "Unit", "Source", "Limits"]
@@ -47,3 +51,27 @@ def test_terms_are_in_alphabetical_order_and_unique() -> None:
 def test_each_word_of_the_status_axes_is_explained(word: str) -> None:
     text = (ROOT / "docs" / "glossary.md").read_text().lower().replace("-", " ").replace(" a third", " third")
     assert re.search(rf"\b{word.replace('_', ' ')}\b", " ".join(text.split()))
+
+
+def test_every_metric_that_pages_know_has_a_term() -> None:
+    assert set(METRICS) - set(published_names()) == set(), "add the name to a `Names:` line of docs/glossary.md"
+
+
+def test_the_glossary_names_no_metric_that_pages_do_not_know() -> None:
+    assert set(published_names()) - set(METRICS) == set()
+
+
+def page_contexts() -> list[type]:
+    """The dataclasses that templates receive."""
+    return [kind for kind in vars(contexts).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+
+
+@pytest.mark.parametrize("context", page_contexts(), ids=lambda kind: kind.__name__)
+def test_every_field_of_a_page_says_what_it_is(context: type) -> None:
+    hints = get_type_hints(context, include_extras=True)
+    silent = [
+        field.name
+        for field in dataclasses.fields(context)
+        if not any(isinstance(words, str) and words.strip() for words in getattr(hints[field.name], "__metadata__", ()))
+    ]
+    assert not silent, f"{context.__name__}: write Annotated[type, 'what it is']"

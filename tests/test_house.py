@@ -25,7 +25,7 @@ MACHINE_PATHS = re.compile(r"/hom[e]/\w+/|/User[s]/\w+/|/wor[k]/|/tmp/bash_job[s
 SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|(CREATE|DROP|ALTER)\s+TABLE)\b", re.S
 )
-DATABASE_NAMES_ANYWHERE = {"Engine", "Session", "Connection"}
+DATABASE_NAMES_ANYWHERE = {"Engine", "Session", "Connection", "make_url"}
 """What rooms other than the ledger may import from the database libraries: things to hand on, none to ask with."""
 
 

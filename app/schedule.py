@@ -92,3 +92,14 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def wait_until_stopped() -> None:
+    """Blocks until SIGTERM or Ctrl-C."""
+
+    async def wait() -> None:
+        stop = asyncio.Event()
+        with stopped_by_signals(stop.set):
+            await stop.wait()
+
+    asyncio.run(wait())

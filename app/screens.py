@@ -1,7 +1,7 @@
 """What a person sees in the terminal: progress bars on standard error, tables and addresses on standard output."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -80,6 +80,26 @@ def chain_bars() -> Iterator[ChainBars]:
     )
     with Progress(*columns, console=side_screen(), transient=False) as progress:
         yield ChainBars(progress)
+
+
+class RecordBars:
+    """One bar a recording while it is read into memory."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def of(self, name: str) -> Callable[[int, int], None]:
+        """A callback for one recording: records read so far, records in all."""
+        task = self._progress.add_task(name, total=None)
+        return lambda done, total: self._progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def record_bars() -> Iterator[RecordBars]:
+    """Draws bars while recordings are read; they go away afterwards."""
+    columns = (TextColumn("reading {task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Progress(*columns, console=side_screen(), transient=True) as progress:
+        yield RecordBars(progress)
 
 
 @dataclass

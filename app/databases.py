@@ -1,0 +1,75 @@
+"""Opens the ledger for a command; makes, upgrades and checks its tables."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.screens import say
+from app.settings import Settings
+from app.summary import show_chains
+from ledger.database import LedgerOutdatedError, LedgerUnreachableError, open_engine, require_current, upgrade
+
+
+def open_ledger(settings: Settings, *, may_upgrade: bool = False) -> Engine:
+    """The ledger with the newest tables; raises LedgerError with the fix where it has not and may not get them."""
+    if may_upgrade:
+        make_room(settings.ledger_url)
+    else:
+        require_file(settings.ledger_url)
+    engine = open_engine(settings.ledger_url)
+    try:
+        require_current(engine)
+    except LedgerOutdatedError:
+        if not may_upgrade:
+            raise
+        say("making the tables of the database")
+        upgrade(engine)
+        require_current(engine)
+    return engine
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite URL; None for another database and for one in memory."""
+    with suppress(ArgumentError):
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            return Path(parsed.database)
+    return None
+
+
+def make_room(url: str) -> None:
+    """Makes the directory of a SQLite file; raises LedgerUnreachableError where that is not possible."""
+    file = sqlite_file(url)
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerUnreachableError(
+            f"cannot make the directory of {file} ({error.strerror}): change BACKSTOP_DATA_DIR or BACKSTOP_DATABASE_URL"
+        ) from error
+
+
+def require_file(url: str) -> None:
+    """Refuses a SQLite file that is not there: opening it would leave an empty one behind."""
+    file = sqlite_file(url)
+    if file is not None and not file.is_file():
+        raise LedgerOutdatedError(f"there is no database at {file}: run `backstop db upgrade`, or `backstop run`")
+
+
+def upgrade_command(settings: Settings) -> None:
+    """Makes or upgrades the tables."""
+    engine = open_ledger(settings, may_upgrade=True)
+    say(f"the database at {engine.url!r} has the newest tables")
+    engine.dispose()
+
+
+def check_command(settings: Settings) -> None:
+    """Says that the database is well and how far each chain is in it."""
+    engine = open_ledger(settings)
+    say(f"the database at {engine.url!r} answers and has the newest tables")
+    show_chains(engine, "Chains")
+    engine.dispose()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -13,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +21,7 @@ from indexer.replay.caps import Caps
 from indexer.replay.faults import RpcError
 from indexer.replay.head import Head, SecondsClock
 from indexer.replay.questions import Moment
+from indexer.replay.serving import serve_here, serve_in_thread
 from indexer.replay.tape import LoadProgress, Tape, load_tape
 
 _MOST_POLLS = 1000
@@ -80,7 +78,7 @@ def create_node(replays: Sequence[Replay]) -> Starlette:
 
 def serve(replays: Sequence[Replay], *, host: str = "127.0.0.1", port: int = 8545) -> None:
     """Serves until SIGINT or SIGTERM."""
-    _server(replays).run(sockets=[_listen(host, port)])
+    serve_here(create_node(replays), host=host, port=port)
 
 
 @dataclass(frozen=True)
@@ -97,42 +95,8 @@ class RunningNode:
 @contextmanager
 def running_node(replays: Sequence[Replay], *, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningNode]:
     """Serves in a thread, by default on a free port; stops when left."""
-    server = _server(replays)
-    listener = _listen(host, port)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="replay node", daemon=True)
-    # The socket listens already: a client that comes before the thread has started just waits.
-    thread.start()
-    try:
-        bound = listener.getsockname()[1]
-        yield RunningNode(f"http://{host}:{bound}", {replay.slug: replay.head for replay in replays})
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
-def _server(replays: Sequence[Replay]) -> uvicorn.Server:
-    config = uvicorn.Config(
-        create_node(replays),
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=2,
-    )
-    return uvicorn.Server(config)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}: choose another port") from error
-    listener.listen(128)
-    return listener
+    with serve_in_thread(create_node(replays), host=host, port=port) as url:
+        yield RunningNode(url, {replay.slug: replay.head for replay in replays})
 
 
 class _Listing:

@@ -19,7 +19,7 @@ from ledger.kinds import SourceKind
 FORMAT = "backstop-recording"
 VERSION = 1
 SUFFIX = ".jsonl.zst"
-_LEVEL = 19
+_LEVEL = 12  # 19 saves a fifth of the bytes and costs twenty times as long.
 _MADE_UP_KINDS = {SourceKind.RECONSTRUCTED, SourceKind.SIMULATED}
 
 

@@ -1,0 +1,49 @@
+"""Serving a small application: until a signal, or in a thread of this process on a free port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+
+def serve_here(app: Starlette, *, host: str, port: int) -> None:
+    """Serves until SIGINT or SIGTERM; OSError names the port when it is taken."""
+    _server(app).run(sockets=[_listen(host, port)])
+
+
+@contextmanager
+def serve_in_thread(app: Starlette, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serves beside the caller; yields the address, stops when left."""
+    server, listener = _server(app), _listen(host, port)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name=f"serving {port}", daemon=True)
+    # The socket listens already: a client that comes before the thread has started just waits.
+    thread.start()
+    try:
+        yield f"http://{host}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def _server(app: Starlette) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2)
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}: choose another port") from error
+    listener.listen(128)
+    return listener

@@ -13,7 +13,7 @@ NOT_SHRINKING = "not shrinking"
 NO_SHORTFALL = "no shortfall to fund"
 
 # Sources that recur by contract; stakes, top-ups and donations are decisions of people and never carry a runway.
-RECURRING_SOURCES = frozenset({"liquidation_fee", "trading_fee", "interest", "auction"})
+RECURRING_SOURCES = frozenset({"liquidation_fee", "trading_fee", "interest", "auction", "revenue"})
 
 _EXACT = Context(prec=80)
 

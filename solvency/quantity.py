@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 Quality = Literal["ok", "partial", "stale", "unknown"]
 Number = Decimal | float | int
 
+_EXACT = Context(prec=120)
 _ORDER: tuple[Quality, ...] = ("ok", "partial", "stale", "unknown")
 
 
@@ -104,6 +105,11 @@ def add_up(parts: Sequence[Quantity], unit: str) -> Quantity:
     total = math.fsum(part.value for part in parts if part.value is not None)
     is_lower = any(part.is_lower_bound for part in parts)
     return inherit_quality(Quantity(total, unit, is_lower_bound=is_lower), parts)
+
+
+def scale_raw(amount_raw: int, decimals: int) -> Decimal:
+    """Return whole units of an integer in smallest units, every digit kept (78 fit)."""
+    return Decimal(amount_raw).scaleb(-decimals, _EXACT)
 
 
 def make_exact(number: Number) -> Decimal:

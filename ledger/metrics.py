@@ -1,0 +1,93 @@
+"""Metric rows: which days are settled, and writing a day's numbers once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import delete, select
+from sqlmodel import Session, col
+
+from ledger.database import insert_rows
+from ledger.tables import Json, Metric
+
+# Wall-clock time of the computation: the one column that may differ between two runs.
+_KEY = ("segment_id", "name", "day", "as_of_number", "method_version")
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One row of `metric` before it is written; the fields are the columns."""
+
+    segment_id: int
+    name: str
+    day: str
+    as_of_number: int
+    method_version: str
+    as_of_hash: str
+    as_of_time: datetime
+    is_day_final: bool
+    value: Decimal | None
+    unit: str
+    text: str | None
+    quality: str
+    reason: str
+    window_days: float | None
+    n_obs: int | None
+    n_events: int | None
+    ci_low: float | None
+    ci_high: float | None
+    inputs_digest: str
+    detail: Json | None
+
+
+_COLUMNS = (*MetricRow.__dataclass_fields__, "computed_at")
+
+
+def list_settled_bands(session: Session, segment_id: int, method_version: str) -> dict[str, int | None]:
+    """The raw band of each day that is final already (None: unknown), by day: those days are never computed again."""
+    found = session.execute(
+        select(col(Metric.day), col(Metric.as_of_number), col(Metric.value)).where(
+            col(Metric.segment_id) == segment_id,
+            col(Metric.method_version) == method_version,
+            col(Metric.name) == "status_raw",
+            col(Metric.is_day_final).is_(True),
+        )
+    )
+    # Later as-of blocks of one day come last and win.
+    return {day: None if value is None else int(value) for day, _, value in sorted(found, key=lambda row: row[:2])}
+
+
+def write_metrics(session: Session, rows: Iterable[MetricRow], *, computed_at: datetime) -> int:
+    """Write rows that are not there yet and return how many; nothing is committed.
+
+    A row of a final day is never touched. A row of the running day that now reads otherwise (a balance that grew
+    stale, the day's end) is replaced; one that reads the same is left.
+    """
+    wanted = {tuple(getattr(row, name) for name in _KEY): row for row in rows}
+    if not wanted:
+        return 0
+    stored = _list_stored(session, list(wanted.values()))
+    changed = [key for key, old in stored.items() if not old.is_day_final and key in wanted and wanted[key] != old]
+    for key in changed:
+        match = [col(getattr(Metric, name)) == part for name, part in zip(_KEY, key, strict=True)]
+        session.execute(delete(Metric).where(*match))
+    fresh = [row for key, row in wanted.items() if key not in stored or key in set(changed)]
+    values = [(*(getattr(row, name) for name in MetricRow.__dataclass_fields__), computed_at) for row in fresh]
+    insert_rows(session, Metric, _COLUMNS, values)
+    return len(fresh)
+
+
+def _list_stored(session: Session, rows: Sequence[MetricRow]) -> dict[tuple[object, ...], MetricRow]:
+    """The stored rows of the same segments and days, by key."""
+    columns = [col(getattr(Metric, name)) for name in MetricRow.__dataclass_fields__]
+    days = [row.day for row in rows]
+    found = session.execute(
+        select(*columns).where(
+            col(Metric.segment_id).in_(sorted({row.segment_id for row in rows})),
+            col(Metric.day) >= min(days),
+            col(Metric.day) <= max(days),
+        )
+    )
+    stored = (MetricRow(*row) for row in found)
+    return {tuple(getattr(row, name) for name in _KEY): row for row in stored}

@@ -1,0 +1,169 @@
+"""Ledger in, metrics out: the only file of this room that opens the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from ledger.clock import Clock, chain_now
+from ledger.database import reading, writing
+from ledger.history import SegmentHistory, list_segments, load_history
+from ledger.kinds import FundKind
+from ledger.metrics import MetricRow, list_settled_bands, write_metrics
+from ledger.tables import Segment
+from solvency.day import Day
+from solvency.draft import Draft, round_number
+from solvency.record import draft_record, read_record
+from solvency.risk import draft_exposure, draft_market_cover, read_risk
+from solvency.status import CUT_POINTS_VERSION
+from solvency.timeline import DayPlan, join_digests, list_points, plan_days
+from solvency.usage import draft_usage, read_runway
+from solvency.valuation import draft_money
+from solvency.verdict import draft_verdict, is_source_down, judge
+from solvency.walk import Walk
+
+METHOD_VERSION = "1"
+
+Progress = Callable[[str, int, int], None]
+"""Told after each day: segment, days done, days in all."""
+
+
+@dataclass(frozen=True)
+class ComputeSummary:
+    """What one run did: segments looked at, days computed, rows written, and segments without anything to stand on."""
+
+    n_segments: int = 0
+    n_days: int = 0
+    n_rows: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def compute_all(engine: Engine, clock: Clock, *, progress: Progress | None = None) -> ComputeSummary:
+    """Compute every segment's metrics for each day that is not settled yet; one transaction a segment."""
+    with reading(engine) as session:
+        segments = list_segments(session)
+    days, rows, skipped = 0, 0, []
+    for segment in segments:
+        done = compute_segment(engine, clock, segment, progress=progress)
+        if isinstance(done, str):
+            skipped.append((segment.slug, done))
+            continue
+        days, rows = days + done[0], rows + done[1]
+    return ComputeSummary(len(segments), days, rows, tuple(skipped))
+
+
+def compute_segment(
+    engine: Engine, clock: Clock, segment: Segment, *, progress: Progress | None = None
+) -> tuple[int, int] | str:
+    """Compute one segment and return (days computed, rows written); text says why there was nothing to compute."""
+    with reading(engine) as session:
+        history = load_history(session, segment)
+        settled = list_settled_bands(session, segment.id or 0, METHOD_VERSION)
+    now = chain_now(history.chain, clock)
+    if now is None:
+        return "its chain has served no block yet"
+    plans = plan_days(history, now)
+    if not plans:
+        return "no block of it was read yet"
+    rows: list[MetricRow] = []
+    n_days = 0
+    for done, (plan, drafts) in enumerate(_walk_days(history, plans, settled, now), start=1):
+        rows += drafts
+        n_days += bool(drafts)
+        if progress is not None:
+            progress(segment.slug, done, len(plans))
+        del plan
+    with writing(engine) as session:
+        return n_days, write_metrics(session, rows, computed_at=clock())
+
+
+def _walk_days(
+    history: SegmentHistory, plans: list[DayPlan], settled: dict[str, int | None], now: datetime
+) -> Iterator[tuple[DayPlan, list[MetricRow]]]:
+    """Walk the days in order; a settled day only moves the walk on and hands down its stored band."""
+    walk, points, bands = Walk(history), iter(list_points(history)), list[int | None]()
+    point = next(points, None)
+    observed = 0
+    for index, plan in enumerate(plans):
+        while point is not None and point.number <= plan.as_of.number:
+            walk.advance(point)
+            point = next(points, None)
+        observed += plan.is_observed
+        if plan.name in settled:
+            bands.append(settled[plan.name])
+            yield plan, []
+            continue
+        is_running = plan is plans[-1]
+        is_down = is_running and is_source_down(history.chain.status, history.segment.status)
+        # The running day is not over: it is no gap in the record.
+        day = Day(walk, plan, observed, index + (0 if not plan.is_final else 1), is_down)
+        yield plan, _make_rows(day, _compute_day(day, bands))
+
+
+def _compute_day(day: Day, bands: list[int | None]) -> list[Draft]:
+    """Every metric that the kind of fund has; appends the day's raw band to `bands`."""
+    drafts = [] if day.kind == FundKind.NO_FUND else draft_money(day.walk, day.money)
+    record = risk = runway = None
+    if day.kind != FundKind.NO_FUND:
+        runway = read_runway(day)
+        drafts += draft_usage(day, runway)
+    if day.kind != FundKind.RESERVE:
+        record = read_record(day)
+        drafts += draft_exposure(day) + draft_record(day, record)
+    if record is not None and day.kind != FundKind.NO_FUND:
+        risk = read_risk(day, record)
+        drafts += risk.drafts + draft_market_cover(day)
+    verdict = judge(day, record, risk, runway)
+    bands.append(None if verdict.raw is None else int(verdict.raw))
+    return drafts + draft_verdict(day, verdict, bands, positions=risk.positions if risk else "")
+
+
+def _make_rows(day: Day, drafts: list[Draft]) -> list[MetricRow]:
+    """Turn drafts into rows of the day, each with the digest of the rows it stands on."""
+    version = f"method {METHOD_VERSION}, cut points {CUT_POINTS_VERSION}, {_describe_parameters(day)}"
+    digests: dict[tuple[str, ...], str] = {}
+    rows = []
+    for draft in drafts:
+        if draft.streams not in digests:
+            parts = [(name, day.walk.digests[name].hexdigest()) for name in draft.streams]
+            digests[draft.streams] = join_digests(version, parts)
+        rows.append(_make_row(day, draft, digests[draft.streams]))
+    return rows
+
+
+def _describe_parameters(day: Day) -> str:
+    """The configuration that a number depends on beside rows: kind, shape, haircuts and betas of the assets."""
+    history = day.walk.history
+    return f"{history.fund.kind} {history.fund.shape} {[tuple(asset)[1:] for asset in history.assets.values()]}"
+
+
+def _make_row(day: Day, draft: Draft, digest: str) -> MetricRow:
+    number = draft.quantity
+    value = None
+    if number.value is not None:
+        value = round_number(draft.exact if draft.exact is not None else number.value, number.unit, draft.rounding)
+    return MetricRow(
+        segment_id=day.walk.history.segment.id or 0,
+        name=draft.name,
+        day=day.plan.name,
+        as_of_number=day.plan.as_of.number,
+        method_version=METHOD_VERSION,
+        as_of_hash=day.plan.as_of.block_hash,
+        as_of_time=day.plan.as_of.time,
+        is_day_final=day.plan.is_final,
+        value=value,
+        unit=number.unit,
+        text=number.words or ("at least" if number.is_lower_bound else None),
+        quality=number.quality,
+        reason=number.reason,
+        window_days=number.window_days,
+        n_obs=number.n_obs,
+        n_events=number.n_events,
+        ci_low=number.ci_low,
+        ci_high=number.ci_high,
+        inputs_digest=digest,
+        detail=dict(draft.detail) or None,
+    )

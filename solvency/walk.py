@@ -1,0 +1,221 @@
+"""A walk through a segment's rows in the order of blocks: what was known at each point, added up as it goes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ledger.history import AssetRow, FactRow, PointRow, PriceRow, ReadingRow, SegmentHistory
+from ledger.kinds import ReadingName, Role, Side, SnapshotKind
+from solvency.flow_book import FlowBook, LiquidationCount, UsdAmount, sign_of_flow
+from solvency.losses import ExposureReading, LossEvent
+from solvency.positions import Exposure, find_negative_accounts, read_exposure
+from solvency.quantity import scale_raw
+from solvency.timeline import RowDigest
+from solvency.valuation import Valuation, value_point
+
+# A venue polls its vault and its markets apart: what belongs together was read at one block.
+MONEY_NAMES = frozenset(
+    {
+        ReadingName.BALANCE,
+        ReadingName.WALLET_BALANCE,
+        ReadingName.VAULT_BALANCE,
+        ReadingName.DISTRIBUTION_THRESHOLD,
+        ReadingName.OWNER,
+        ReadingName.TOTAL_SHARES,
+        ReadingName.USER_SHARES,
+    }
+)
+_NO_ROWS: Mapping[tuple[str, str], ReadingRow] = {}
+
+
+class PriceBook:
+    """Prices of a chain's assets by block."""
+
+    def __init__(self, history: SegmentHistory) -> None:
+        self._rows: dict[int, list[PriceRow]] = {}
+        for row in history.prices:
+            self._rows.setdefault(row.asset_id, []).append(row)
+        self._numbers = {asset: [row.number for row in rows] for asset, rows in self._rows.items()}
+
+    def find(self, asset_id: int | None, number: int) -> PriceRow | None:
+        """The last price read at or before a block; None where there is none."""
+        if asset_id is None or asset_id not in self._rows:
+            return None
+        index = bisect_right(self._numbers[asset_id], number) - 1
+        return self._rows[asset_id][index] if index >= 0 else None
+
+    def find_usd(self, asset_id: int | None, number: int) -> Decimal | None:
+        """The last answered price in USD at or before a block."""
+        row = self.find(asset_id, number)
+        return None if row is None or row.answer_raw is None else scale_raw(row.answer_raw, row.decimals)
+
+
+@dataclass
+class Spell:
+    """An unbroken time below zero of one account, as far as snapshots saw it."""
+
+    since_seconds: int
+    since_number: int
+
+
+@dataclass
+class Walk:
+    """What is known of a segment after the facts, readings and prices up to `point`."""
+
+    history: SegmentHistory
+    prices: PriceBook = field(init=False)
+    by_address: dict[str, AssetRow] = field(init=False)
+    point: PointRow | None = None
+    money: Mapping[tuple[str, str], ReadingRow] = field(default_factory=dict)
+    markets: Mapping[tuple[str, str], ReadingRow] = field(default_factory=dict)
+    takers: dict[tuple[str, str], int] = field(default_factory=dict)
+    flows: FlowBook = field(default_factory=FlowBook)
+    liquidations: LiquidationCount = field(default_factory=LiquidationCount)
+    burdens: list[UsdAmount] = field(default_factory=list)
+    losses: list[UsdAmount] = field(default_factory=list)
+    valuations: list[Valuation] = field(default_factory=list)
+    exposure: Exposure | None = None
+    exposures: list[ExposureReading] = field(default_factory=list)
+    point_seconds: list[int] = field(default_factory=list)
+    spells: dict[str, Spell] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.prices = PriceBook(self.history)
+        self.by_address = {asset.address: asset for asset in self.history.assets.values()}
+        self.digests = {name: RowDigest() for name in ("facts", "money", "markets", "prices")}
+        self._facts = self._group_facts()
+        self._next_facts = next(self._facts, None)
+        self._readings = iter(self.history.readings)
+        self._next_reading = next(self._readings, None)
+        self._price_index = 0
+
+    def advance(self, point: PointRow) -> None:
+        """Take in everything up to a point's block and value the fund there."""
+        self.point = point
+        self._take_facts(point.number)
+        self._take_readings(point.number)
+        self._take_prices(point.number)
+        self.valuations.append(value_point(self, point))
+        if point.kind != SnapshotKind.SCHEDULED:
+            return
+        self.point_seconds.append(int(point.time.timestamp()))
+        self.exposure = read_exposure(self, point)
+        if self.exposure.total.value is not None:
+            self.exposures.append(ExposureReading(self.exposure.read_seconds, self.exposure.total.value))
+        self._follow_spells(point)
+
+    def find_asset(self, asset_id: int | None) -> AssetRow | None:
+        """The asset of an amount; the segment's own where none is named."""
+        wanted = self.history.segment.asset_id if asset_id is None else asset_id
+        return None if wanted is None else self.history.assets.get(wanted)
+
+    def list_loss_events(self) -> list[LossEvent]:
+        """Gross shortfalls so far in USD; those without a price are counted by `count_unpriced_losses`."""
+        return [LossEvent(loss.row.seconds, loss.usd) for loss in self.losses if loss.usd is not None]
+
+    def count_unpriced_losses(self) -> int:
+        """Shortfalls so far whose asset had no price."""
+        return sum(1 for loss in self.losses if loss.usd is None)
+
+    def _group_facts(self) -> Iterator[list[FactRow]]:
+        """The facts block by block."""
+        block: list[FactRow] = []
+        for row in self.history.facts:
+            if block and row.number != block[0].number:
+                yield block
+                block = []
+            block.append(row)
+        if block:
+            yield block
+
+    def _take_facts(self, number: int) -> None:
+        while self._next_facts is not None and self._next_facts[0].number <= number:
+            block = self._next_facts
+            self.digests["facts"].add(block)
+            amounts = []
+            for row in block:
+                if row.role == Role.EXPOSURE_CHANGE:
+                    self._move_position(row)
+                elif row.amount_raw is not None:
+                    amounts.append(self._value_fact(row))
+            self._sort_amounts(amounts)
+            self._next_facts = next(self._facts, None)
+
+    def _sort_amounts(self, amounts: list[UsdAmount]) -> None:
+        """File a block's amounts: flows, what users bore, liquidations, gross shortfalls."""
+        for amount in amounts:
+            if sign_of_flow(amount.row.role):
+                self.flows.add(amount, is_own=amount.row.asset_id in (None, self.history.segment.asset_id))
+            if amount.row.role in (Role.ADL, Role.SOCIALISED_LOSS):
+                self.burdens.append(amount)
+            if amount.row.role == Role.LIQUIDATION:
+                asset = self.find_asset(amount.row.asset_id)
+                self.liquidations.add(amount.row, asset.symbol if asset else "unknown asset")
+        losses = _select_losses(amounts)
+        self.losses += losses
+        for loss in losses:
+            self.flows.gross_usd.add(loss.row.seconds, loss.usd)
+
+    def _move_position(self, row: FactRow) -> None:
+        if row.side == Side.POSITION and row.account and row.market and row.amount_raw is not None:
+            key = (row.account, row.market)
+            self.takers[key] = self.takers.get(key, 0) + row.amount_raw
+
+    def _value_fact(self, row: FactRow) -> UsdAmount:
+        asset = self.find_asset(row.asset_id)
+        raw = row.amount_raw or 0
+        if asset is None:
+            return UsdAmount(row, Decimal(raw), Decimal(0) if raw == 0 else None)
+        native = scale_raw(raw, asset.decimals)
+        price = self.prices.find_usd(asset.asset_id, row.number)
+        return UsdAmount(row, native, Decimal(0) if raw == 0 else None if price is None else native * price)
+
+    def _take_readings(self, number: int) -> None:
+        money: dict[tuple[str, str], ReadingRow] = {}
+        markets: dict[tuple[str, str], ReadingRow] = {}
+        while self._next_reading is not None and self._next_reading.number <= number:
+            row = self._next_reading
+            is_money = row.name in MONEY_NAMES
+            self.digests["money" if is_money else "markets"].add([row])
+            rows = money if is_money else markets
+            if rows and next(iter(rows.values())).number != row.number:
+                rows.clear()
+            rows[row.name, row.subject] = row
+            self._next_reading = next(self._readings, None)
+        self.money = self._keep(money, self.money, number)
+        self.markets = self._keep(markets, self.markets, number)
+
+    def _keep(
+        self,
+        fresh: Mapping[tuple[str, str], ReadingRow],
+        before: Mapping[tuple[str, str], ReadingRow],
+        number: int,
+    ) -> Mapping[tuple[str, str], ReadingRow]:
+        """A chain's answers hold at their block only; a venue's last poll holds until the next, with its age."""
+        rows = fresh or before
+        if self.history.chain.is_venue:
+            return rows
+        return rows if rows and next(iter(rows.values())).number == number else _NO_ROWS
+
+    def _take_prices(self, number: int) -> None:
+        rows = self.history.prices
+        while self._price_index < len(rows) and rows[self._price_index].number <= number:
+            self.digests["prices"].add([rows[self._price_index]])
+            self._price_index += 1
+
+    def _follow_spells(self, point: PointRow) -> None:
+        """An account seen below zero keeps the first time of its unbroken spell."""
+        below = find_negative_accounts(self.markets)
+        self.spells = {
+            account: self.spells.get(account) or Spell(int(point.time.timestamp()), point.number) for account in below
+        }
+
+
+def _select_losses(block: list[UsdAmount]) -> list[UsdAmount]:
+    """Gross shortfalls of one block: the shortfalls stated, or where none is, the parts that payers bore."""
+    stated = [amount for amount in block if amount.row.role == Role.SHORTFALL]
+    payers = (Role.PAYOUT, Role.SOCIALISED_LOSS, Role.ADL)
+    return stated or [amount for amount in block if amount.row.role in payers]

@@ -1,0 +1,144 @@
+"""Questions about snapshots, readings and prices, and how they are written."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select, update
+from sqlmodel import Session, col
+
+from ledger.database import insert_rows
+from ledger.facts import BlockPlace
+from ledger.kinds import BlockStatus, ReadingName, SnapshotKind
+from ledger.tables import Block, Chain, Price, Reading, Snapshot
+
+READING_COLUMNS = (
+    "chain_id", "block_hash", "segment_id", "name", "subject", "block_number", "block_time", "value_raw", "decimals",
+    "asset_id", "contract", "call", "error",
+)  # fmt: skip
+PRICE_COLUMNS = (
+    "chain_id", "block_hash", "asset_id", "block_number", "block_time", "answer_raw", "decimals", "updated_at", "feed",
+    "error",
+)  # fmt: skip
+SNAPSHOT_COLUMNS = ("chain_id", "block_hash", "segment_id", "block_number", "block_time", "kind")
+BLOCK_COLUMNS = ("chain_id", "hash", "number", "parent_hash", "timestamp", "status")
+
+
+class Value(NamedTuple):
+    """One reading of a name that a reconciliation looks at."""
+
+    number: int
+    subject: str
+    value_raw: int | None
+    asset_id: int | None
+    error: str | None
+
+
+class Point(NamedTuple):
+    """A snapshot."""
+
+    number: int
+    hash: str
+    kind: SnapshotKind
+
+
+def insert_readings(session: Session, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes readings, values in the order of READING_COLUMNS."""
+    insert_rows(session, Reading, READING_COLUMNS, rows)
+
+
+def insert_prices(session: Session, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes prices, values in the order of PRICE_COLUMNS; one that another segment's snapshot wrote stays."""
+    insert_rows(session, Price, PRICE_COLUMNS, rows)
+
+
+def insert_snapshots(session: Session, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes snapshot rows, values in the order of SNAPSHOT_COLUMNS."""
+    insert_rows(session, Snapshot, SNAPSHOT_COLUMNS, rows)
+
+
+def insert_final_blocks(session: Session, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes final blocks (chain, hash, number, parent hash, time) that readings refer to."""
+    insert_rows(session, Block, BLOCK_COLUMNS, [(*row, BlockStatus.FINALIZED) for row in rows])
+
+
+def find_hashes(session: Session, chain_id: int, hashes: Sequence[str]) -> set[str]:
+    """Those of the hashes that the ledger holds as blocks."""
+    query = select(col(Block.hash)).where(col(Block.chain_id) == chain_id, col(Block.hash).in_(hashes))
+    return set(session.execute(query).scalars())
+
+
+def find_last_scheduled(session: Session, segment_id: int) -> BlockPlace | None:
+    """The highest block read on schedule; every one due below it has been read too."""
+    query = (
+        select(col(Snapshot.block_number), col(Snapshot.block_hash), col(Snapshot.block_time))
+        .where(col(Snapshot.segment_id) == segment_id, col(Snapshot.kind) == SnapshotKind.SCHEDULED)
+        .order_by(col(Snapshot.block_number).desc())
+    )
+    row = session.execute(query.limit(1)).first()
+    return BlockPlace(*row) if row else None
+
+
+def find_finalized(session: Session, chain_id: int) -> int | None:
+    """The chain's latest finalized height, None until a provider named one."""
+    return session.execute(
+        select(col(Chain.finalized_number)).where(col(Chain.chain_id) == chain_id)
+    ).scalar_one_or_none()
+
+
+def list_blocks(session: Session, chain_id: int, *, first: int, last: int) -> list[BlockPlace]:
+    """Stored blocks of these heights, by height."""
+    query = select(col(Block.number), col(Block.hash), col(Block.timestamp)).where(
+        col(Block.chain_id) == chain_id, col(Block.number) >= first, col(Block.number) <= last
+    )
+    return sorted(BlockPlace(*row) for row in session.execute(query))
+
+
+def list_snapshots(session: Session, segment_id: int, *, first: int) -> list[Point]:
+    """Snapshots at or above a height, by height."""
+    query = select(col(Snapshot.block_number), col(Snapshot.block_hash), col(Snapshot.kind)).where(
+        col(Snapshot.segment_id) == segment_id, col(Snapshot.block_number) >= first
+    )
+    return sorted(Point(number, digest, SnapshotKind(kind)) for number, digest, kind in session.execute(query))
+
+
+def list_values(session: Session, segment_id: int, name: ReadingName, *, first: int) -> list[Value]:
+    """Readings of a name at or above a height, by height and subject."""
+    query = select(
+        col(Reading.block_number),
+        col(Reading.subject),
+        col(Reading.value_raw),
+        col(Reading.asset_id),
+        col(Reading.error),
+    ).where(col(Reading.segment_id) == segment_id, col(Reading.name) == name, col(Reading.block_number) >= first)
+    return sorted((Value(*row) for row in session.execute(query)), key=lambda value: value[:2])
+
+
+def find_balance_height_before(session: Session, segment_id: int, number: int) -> int | None:
+    """The highest block below `number` with a known balance."""
+    query = select(func.max(col(Reading.block_number))).where(
+        col(Reading.segment_id) == segment_id,
+        col(Reading.name) == ReadingName.BALANCE,
+        col(Reading.value_raw).is_not(None),
+        col(Reading.block_number) < number,
+    )
+    found: int | None = session.execute(query).scalar_one()
+    return found
+
+
+def count_unreconciled(session: Session, segment_id: int) -> tuple[int, int]:
+    """(snapshots whose balance the flows do not explain, snapshots decided)."""
+    query = select(col(Snapshot.is_reconciled), func.count()).where(
+        col(Snapshot.segment_id) == segment_id, col(Snapshot.is_reconciled).is_not(None)
+    )
+    counts = {bool(decided): count for decided, count in session.execute(query.group_by(col(Snapshot.is_reconciled)))}
+    return counts.get(False, 0), sum(counts.values())
+
+
+def save_residuals(session: Session, segment_id: int, rows: Iterable[tuple[str, int | None, bool | None]]) -> None:
+    """(block hash, residual, whether it is within tolerance) into the snapshots."""
+    for digest, residual, is_reconciled in rows:
+        session.execute(
+            update(Snapshot)
+            .where(col(Snapshot.segment_id) == segment_id, col(Snapshot.block_hash) == digest)
+            .values(residual_raw=residual, is_reconciled=is_reconciled)
+        )

@@ -15,9 +15,12 @@ RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
 NPM := $(NODE)/npm.stamp
 
-# pip names each package it takes; this counts them in one line, on a terminal as it goes.
-COUNT = awk -v tty=$$(test -t 2 && echo 1 || echo 0) '/^ *(Collecting|Processing) / { n++; if (tty) printf "\r  %d packages", n; fflush() } \
-	/^Installing collected/ { printf "%s  %d packages fetched, installing …\n", (tty ? "\r" : ""), n; fflush() }'
+# uv takes ten seconds for what takes pip a minute; pip steps in where uv cannot reach the package index.
+UV := $(BIN)/uv
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(1) || \
+	{ echo "uv could not install (its message is above); trying pip …"; \
+	  $(BIN)/pip install --disable-pip-version-check --progress-bar off --require-hashes -r $(1); }
+PROJECT = $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 
 .PHONY: help demo test check format lock clean
 
@@ -42,11 +45,11 @@ format: $(DEV) ## Put the code into house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(DEV) ## Pin the newest allowed versions anew (needs the package index)
+lock: | $(UV) ## Pin the newest allowed versions anew
 	$(call COMPILE,requirements.lock,--extra build)
 	$(call COMPILE,requirements-dev.lock,--extra build --extra dev)
 
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	$(2) --output-file $(1) pyproject.toml
 
 clean: ## Remove what was built and measured; .venv and .cache/node stay
@@ -60,16 +63,21 @@ $(BIN)/pip:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "Python's venv module does not work: install it (Debian, Ubuntu: python3-venv)."; exit 1; }
 
-$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/pip
-	@echo "Installing what Backstop runs on, pinned and hashed (once) …"
-	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock | $(COUNT)
-	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+$(UV): | $(BIN)/pip
+	@awk '/^[^ #]/ { mine = /^uv==/ } mine' requirements-dev.lock > $(VENV)/uv.txt
+	@$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r $(VENV)/uv.txt || \
+		{ echo "The package index cannot be reached (the message is above): the first run needs it once."; exit 1; }
+
+$(RUNTIME): requirements.lock pyproject.toml | $(UV)
+	@echo "Installing $$(grep -c '==' $<) packages that Backstop runs on, pinned and hashed (once) …"
+	@$(call INSTALL,$<)
+	@$(PROJECT)
 	@touch $@
 
-$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/pip
-	@echo "Installing what the tests need, pinned and hashed (once) …"
-	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT)
-	@$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+$(DEV): requirements-dev.lock pyproject.toml | $(UV)
+	@echo "Installing $$(grep -c '==' $<) packages for the tests, pinned and hashed (once) …"
+	@$(call INSTALL,$<)
+	@$(PROJECT)
 	@touch $(RUNTIME) $@
 
 # The npm parts serve tests and recordings only. Without them the tests that need them are skipped, unless STRICT=1.

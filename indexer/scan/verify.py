@@ -8,6 +8,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
+import msgspec
 from eth_utils.crypto import keccak
 
 from indexer.adapter import Log, LogFilter
@@ -31,6 +32,8 @@ def ordered_logs(logs: Iterable[Log], first: int, last: int, where: str) -> list
             raise UntruthError(f"{where}: log {place[1]} of block {place[0]} is marked removed")
         if len(log.block_hash) != 66 or len(log.topics) > 4:
             raise UntruthError(f"{where}: log {place[1]} of block {place[0]} is malformed")
+        if not log.address.islower():
+            log = msgspec.structs.replace(log, address=log.address.lower())  # noqa: PLW2901  A few nodes checksum it.
         known = placed.setdefault(place, log)
         if known is not log and known != log:
             raise UntruthError(f"{where}: two different logs have index {place[1]} in block {place[0]}")

@@ -1,0 +1,68 @@
+"""The backfill lane: final blocks by number, fetched ahead of the commits, committed in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+from indexer.adapter import AdapterError
+from indexer.commit import ChainLedger
+from indexer.facts import Prepared
+from indexer.rpc.reader import ChainReader
+from indexer.scan.fetch import Fetched, LogFetcher
+from indexer.scan.filters import merge_filters
+from indexer.scan.planner import Stretch, holes, plan
+from indexer.scan.ranges import RangeSizer
+from ledger.kinds import BlockStatus
+
+AHEAD = 4
+"""Ranges in flight while one is written: hides 50 ms of latency without filling the memory."""
+MOST_BLOCKS_WITH_HEADERS = 10_000
+
+Done = Callable[[Fetched, Mapping[int, AdapterError]], Awaitable[None]]
+"""Hears of each commit: what was fetched, and which segments could not be decoded."""
+
+
+class Backfill:
+    """Fills the holes of one chain's segments up to a final block."""
+
+    def __init__(self, reader: ChainReader, ledger: ChainLedger, *, every_header: bool) -> None:
+        self._reader = reader
+        self._ledger = ledger
+        self._every_header = every_header
+        self._sizer = RangeSizer(most_blocks=MOST_BLOCKS_WITH_HEADERS) if every_header else RangeSizer()
+
+    async def missing(self, segments: Sequence[Prepared], last: int) -> list[Stretch]:
+        """What is still to scan up to block `last`."""
+        covered = await self._ledger.covered(segments)
+        wanted = {s.id: (s.start, last) for s in segments if s.start <= last}
+        return plan({segment: holes(interval, covered[segment]) for segment, interval in wanted.items()})
+
+    async def fill(self, stretch: Stretch, segments: Mapping[int, Prepared], done: Done) -> None:
+        """Fetches and commits one stretch; `done` hears of each commit and of segments that failed."""
+        wanted = [segments[segment] for segment in sorted(stretch.segments)]
+        filters = merge_filters(part for segment in wanted for part in segment.filters)
+        fetcher = LogFetcher(self._reader, filters, self._sizer, every_header=self._every_header)
+        ranges = self._ranges(stretch)
+        flying: deque[asyncio.Task[Fetched]] = deque()
+        try:
+            while True:
+                while len(flying) < AHEAD and (part := next(ranges, None)):
+                    flying.append(asyncio.create_task(fetcher.fetch_final(*part)))
+                if not flying:
+                    return
+                fetched = await flying.popleft()
+                broken = await self._ledger.save(fetched, wanted, BlockStatus.FINALIZED)
+                wanted = [segment for segment in wanted if segment.id not in broken]
+                await done(fetched, broken)
+        finally:
+            for task in flying:
+                task.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
+
+    def _ranges(self, stretch: Stretch) -> Iterator[tuple[int, int]]:
+        """Ranges of the stretch, each sized by what is known when it is asked for."""
+        first = stretch.first
+        while first <= stretch.last:
+            part = self._sizer.next_range(first, stretch.last)
+            yield part
+            first = part[1] + 1

@@ -1,0 +1,266 @@
+"""One chain's place in the ledger: every commit moves rows, coverage and cursor together, or nothing at all.
+
+SyncError
+├── HaltError         a final block changed, or the ledger holds another block: nothing is deleted, the chain stops
+└── LostCursorError   another process moved the cursor: this one stops
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from sqlmodel import Session
+
+from indexer.adapter import AdapterError
+from indexer.chain.reconcile import BlockRef, Tail
+from indexer.facts import Prepared, RowMaker, Rows, block_row
+from indexer.rpc.reader import ChainTerms, Header
+from indexer.scan.fetch import Fetched
+from indexer.writer import DURING_ROLLBACK, LedgerWriter
+from ledger.blocks import (
+    delete_blocks_above,
+    find_cursor,
+    insert_blocks,
+    list_blocks,
+    move_cursor,
+    record_reorg,
+    set_finalized,
+    start_cursor,
+)
+from ledger.clock import Clock
+from ledger.coverage import cut_coverage, extend_coverage, list_coverage
+from ledger.kinds import BlockStatus, ChainStatus, SegmentStatus
+from ledger.logs import insert_facts, insert_logs, list_asset_ids
+from ledger.standing import (
+    find_chain,
+    find_starts,
+    replace_segment_status,
+    set_chain_head,
+    set_chain_status,
+    set_segment_status,
+    set_start,
+)
+from ledger.tables import Coverage, Cursor, Reorg
+
+T = TypeVar("T")
+
+
+class SyncError(Exception):
+    """This chain cannot go on here."""
+
+
+class HaltError(SyncError):
+    """What was final changed."""
+
+
+class LostCursorError(SyncError):
+    """Somebody else indexes this chain."""
+
+
+class ChainLedger:
+    """Reads and moves one chain's cursor. `open` first; not for two tasks at once."""
+
+    def __init__(self, terms: ChainTerms, writer: LedgerWriter, clock: Clock) -> None:
+        self.terms = terms
+        self._writer = writer
+        self._clock = clock
+        self._cursor: Cursor | None = None
+        self.finalized: int | None = None
+        self._rows: RowMaker | None = None
+
+    @property
+    def tip(self) -> BlockRef | None:
+        """The highest block followed, or None before the first."""
+        return None if self._cursor is None else BlockRef(self._cursor.number, self._cursor.hash)
+
+    async def open(self) -> None:
+        """Reads where this chain stands; raises SyncError when the ledger does not know the chain."""
+
+        def work(session: Session) -> None:
+            chain = find_chain(session, self.terms.id)
+            if chain is None:
+                raise SyncError(f"{self.terms.slug} is not in the ledger: write the registry first")
+            if chain.status == ChainStatus.HALTED:
+                raise HaltError(chain.status_reason)
+            self.finalized = chain.finalized_number
+            self._cursor = find_cursor(session, self.terms.id)
+            if self._cursor is not None:
+                session.expunge(self._cursor)
+            self._rows = RowMaker(self.terms.id, list_asset_ids(session, self.terms.id))
+
+        await self._writer.read(work)
+
+    async def tail(self) -> Tail | None:
+        """The blocks held from the last final one to the tip; None before the first block.
+
+        Raises HaltError when they are not one dense chain.
+        """
+        tip = self.tip
+        if tip is None:
+            return None
+        if self.finalized is None or tip.number <= self.finalized:
+            return Tail([tip])
+        first = self.finalized
+        held = await self._writer.read(lambda session: list_blocks(session, self.terms.id, first, tip.number))
+        blocks = [BlockRef(number, block_hash) for number, block_hash in held]
+        if len(blocks) != tip.number - first + 1 or blocks[-1] != tip:
+            raise HaltError(f"the ledger holds {len(blocks)} of the blocks {first}–{tip.number} it says it followed")
+        return Tail(blocks)
+
+    async def starts(self, segment_ids: Sequence[int]) -> dict[int, int]:
+        """Segment → first block, where it is known."""
+        return await self._writer.read(lambda session: find_starts(session, segment_ids))
+
+    async def remember_start(self, segment_id: int, number: int) -> None:
+        """Caches what bisection found."""
+        await self._writer.write(lambda session: set_start(session, segment_id, number))
+
+    async def covered(self, segments: Sequence[Prepared]) -> dict[int, list[tuple[int, int]]]:
+        """Segment → covered intervals under its present filters."""
+
+        def work(session: Session) -> dict[int, list[tuple[int, int]]]:
+            return {segment.id: list_coverage(session, segment.id, segment.digest) for segment in segments}
+
+        return await self._writer.read(work)
+
+    async def note_head(self, latest: Header) -> None:
+        """The chain answers; this is its newest block."""
+
+        def work(session: Session) -> None:
+            set_chain_status(session, self.terms.id, ChainStatus.FOLLOWING)
+            set_chain_head(session, self.terms.id, latest.number, latest.time, checked_at=self._clock())
+
+        await self._writer.write(work)
+
+    async def note_status(self, status: ChainStatus, reason: str) -> None:
+        """The chain does not answer, or is halted."""
+        await self._writer.write(lambda session: set_chain_status(session, self.terms.id, status, reason))
+
+    async def finalize(self, anchor: Header) -> None:
+        """Blocks up to this one are final from now on."""
+        before = self.finalized
+        if before == anchor.number:
+            return
+        row = block_row(self.terms.id, anchor, BlockStatus.FINALIZED)
+
+        def work(session: Session) -> None:
+            self._require_same(session, [anchor])
+            set_finalized(session, self.terms.id, row, before=before)
+
+        await self._writer.write(work)
+        self.finalized = anchor.number
+
+    async def save(
+        self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus
+    ) -> dict[int, AdapterError]:
+        """Rows, coverage and cursor of a range in one transaction. Returns the segments that could not be decoded.
+
+        The cursor moves when the range ends above it; a hole filled behind it leaves it where it is.
+        """
+        if self._rows is None:
+            raise RuntimeError("ChainLedger.open comes before save")
+        rows = self._rows.rows_of(fetched, segments, status)
+        sound = [segment for segment in segments if segment.id not in rows.broken]
+        await self._move(self._ahead(fetched.end), lambda session: self._insert(session, fetched, rows, sound))
+        return rows.broken
+
+    def _insert(self, session: Session, fetched: Fetched, rows: Rows, sound: Sequence[Prepared]) -> None:
+        now = self._clock()
+        self._require_same(session, list(fetched.headers.values()))
+        insert_blocks(session, rows.blocks)
+        insert_logs(session, rows.logs)
+        insert_facts(session, rows.facts)
+        for segment in sound:
+            if max(fetched.first, segment.start) <= fetched.last:
+                extend_coverage(session, coverage_of(segment, fetched, now))
+        for segment_id, error in rows.broken.items():
+            set_segment_status(session, segment_id, SegmentStatus.UNKNOWN, str(error), number=fetched.first)
+
+    def _require_same(self, session: Session, headers: Sequence[Header]) -> None:
+        """No other block may be stored at these heights: below finality that is a changed history."""
+        if not headers:
+            return
+        known = {header.number: header.hash for header in headers}
+        for number, block_hash in list_blocks(session, self.terms.id, min(known), max(known)):
+            if known.get(number, block_hash) != block_hash:
+                raise HaltError(f"block {number} is stored with hash {block_hash} and now has {known[number]}")
+
+    async def reach(self, end: Header) -> None:
+        """Moves the cursor up to a final block that nothing had to be fetched for."""
+        if self._cursor is None or self._cursor.number < end.number:
+            await self._move(BlockRef(end.number, end.hash), lambda _session: None)
+
+    async def roll_back(self, to: BlockRef, branch: Header) -> None:
+        """Removes what hangs on replaced blocks and writes the public record; `branch` is the first new block."""
+        tip = self.tip
+        if tip is None:
+            raise RuntimeError("nothing is held, so nothing can be rolled back")
+        record = Reorg(
+            chain_id=self.terms.id,
+            fork_number=to.number,
+            depth=tip.number - to.number,
+            old_hash=tip.hash,
+            new_hash=branch.hash,
+            detected_at=self._clock(),
+        )
+
+        def work(session: Session) -> None:
+            record_reorg(session, record)
+            self._cut(session, to.number)
+
+        await self._move(to, work, rollbacks=1)
+
+    async def rewind(self, to: BlockRef) -> None:
+        """Forgets blocks above a final one, without a record: they are fetched again, for more filters than before."""
+        await self._move(to, lambda session: self._cut(session, to.number), rollbacks=1)
+
+    def _cut(self, session: Session, above: int) -> None:
+        delete_blocks_above(session, self.terms.id, above)
+        self._writer.phase(DURING_ROLLBACK)
+        cut_coverage(session, self.terms.id, above, now=self._clock())
+
+    async def renew_segments(self, segments: Sequence[int], *, old: SegmentStatus, new: SegmentStatus) -> None:
+        """A fresh start gives unknown segments another chance; the end of a scan makes new ones ok."""
+        await self._writer.write(lambda session: replace_segment_status(session, segments, old=old, new=new))
+
+    async def fail_segment(self, segment_id: int, reason: str) -> None:
+        """This segment cannot be indexed; the others go on."""
+        await self._writer.write(lambda session: set_segment_status(session, segment_id, SegmentStatus.UNKNOWN, reason))
+
+    def _ahead(self, end: Header) -> BlockRef:
+        tip = self.tip
+        return tip if tip is not None and tip.number >= end.number else BlockRef(end.number, end.hash)
+
+    async def _move(self, to: BlockRef, work: Callable[[Session], None], *, rollbacks: int = 0) -> None:
+        """Runs `work` and moves the cursor by compare-and-swap in one transaction; raises LostCursorError."""
+        held = self._cursor
+
+        def both(session: Session) -> Cursor:
+            if held is None:
+                start_cursor(session, self.terms.id, to.number, to.hash)
+            elif not move_cursor(session, held, number=to.number, block_hash=to.hash, rollbacks=rollbacks):
+                raise LostCursorError(
+                    f"{self.terms.slug}: another process moved the cursor away from block {held.number}; "
+                    "one indexer a chain is enough, this one stops"
+                )
+            work(session)
+            return Cursor(
+                chain_id=self.terms.id,
+                number=to.number,
+                hash=to.hash,
+                epoch=0 if held is None else held.epoch + rollbacks,
+            )
+
+        self._cursor = await self._writer.write(both)
+
+
+def coverage_of(segment: Prepared, fetched: Fetched, now: datetime) -> Coverage:
+    """The interval that a fetched range adds for a segment."""
+    return Coverage(
+        segment_id=segment.id,
+        filter_digest=segment.digest,
+        from_number=max(fetched.first, segment.start),
+        to_number=fetched.last,
+        level=fetched.level,
+        verified_at=now,
+    )

@@ -1,0 +1,149 @@
+"""Logs of a range with the headers that prove them: splits what is too large, asks others where in doubt."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from indexer.adapter import Log, LogFilter
+from indexer.rpc.errors import AnswerTooLargeError, RangeTooWideError, UntruthError
+from indexer.rpc.reader import ChainReader, Header, LogBatch
+from indexer.scan.filters import matching
+from indexer.scan.ranges import RangeSizer
+from indexer.scan.verify import BLOOM, HEAD, check_blooms, check_headers, suspicious_blocks
+
+ATTEMPTS = 4
+SUSPECTS_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Verified logs of blocks first…last; headers of the blocks that have logs, and of the last one."""
+
+    first: int
+    last: int
+    logs: Sequence[Log]
+    headers: Mapping[int, Header]
+    level: int
+
+    @property
+    def end(self) -> Header:
+        """The header of the last block."""
+        return self.headers[self.last]
+
+
+class LogFetcher:
+    """Fetches for one set of merged filters. `every_header`: whether final blocks without logs are bloom-checked too.
+
+    That takes a header for each block: right for recordings and short chains, too dear for millions of blocks.
+    """
+
+    def __init__(
+        self, reader: ChainReader, filters: Sequence[LogFilter], sizer: RangeSizer, *, every_header: bool
+    ) -> None:
+        self._reader = reader
+        self._filters = filters
+        self._sizer = sizer
+        self._every_header = every_header
+
+    async def fetch_final(self, first: int, last: int) -> Fetched:
+        """Final blocks first…last, in as many requests as their providers want."""
+        try:
+            return await self._trusted(first, last)
+        except (RangeTooWideError, AnswerTooLargeError) as error:
+            self._sizer.refused(last - first + 1, error)
+            if first == last:
+                raise
+        middle = min(last - 1, first + self._sizer.blocks - 1)
+        return joined(await self.fetch_final(first, middle), await self.fetch_final(middle + 1, last))
+
+    async def _trusted(self, first: int, last: int) -> Fetched:
+        """The range from the first provider whose answer stands the checks; raises UntruthError when none does."""
+        liars: frozenset[str] = frozenset()
+        for attempt in range(ATTEMPTS):
+            batch, headers = await self._both(first, last, liars)
+            try:
+                level = await self._verify(batch, headers, is_dense=self._every_header)
+            except UntruthError:
+                liars |= {batch.provider}
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+            self._sizer.answered(last - first + 1, len(batch.logs))
+            return Fetched(first, last, batch.logs, needed_headers(batch.logs, headers, last), level)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _both(self, first: int, last: int, liars: frozenset[str]) -> tuple[LogBatch, Mapping[int, Header]]:
+        """Logs and headers; together where all headers are wanted anyway."""
+        if self._every_header:
+            batch, headers = await asyncio.gather(
+                self._logs(first, last, liars), self._reader.headers(range(first, last + 1))
+            )
+        else:
+            batch = await self._logs(first, last, liars)
+            headers = await self._reader.headers(sorted({int(log.block_number, 16) for log in batch.logs} | {last}))
+        return batch, {header.number: header for header in headers}
+
+    async def _logs(self, first: int, last: int, liars: frozenset[str]) -> LogBatch:
+        try:
+            return await self._reader.logs(self._filters, first, last, avoid=liars)
+        except (RangeTooWideError, AnswerTooLargeError):
+            if first < last:
+                raise
+        whole = await self._reader.logs_from_receipts(first)
+        return LogBatch(matching(self._filters, whole.logs), whole.provider, HEAD)
+
+    async def fetch_live(self, headers: Sequence[Header]) -> Fetched:
+        """Consecutive blocks by hash; all their headers are at hand, so all their blooms are checked."""
+        known = {header.number: header for header in headers}
+        liars: frozenset[str] = frozenset()
+        for attempt in range(ATTEMPTS):
+            parts = await self._reader.logs_of(self._filters, [header.hash for header in headers], avoid=liars)
+            batch = LogBatch([log for part in parts for log in part.logs], parts[0].provider, HEAD)
+            try:
+                level = await self._verify(batch, known, is_dense=True)
+            except UntruthError:
+                liars |= {batch.provider}
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+            return Fetched(headers[0].number, headers[-1].number, batch.logs, known, level)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _verify(self, batch: LogBatch, headers: Mapping[int, Header], *, is_dense: bool) -> int:
+        """The level reached; raises UntruthError when the answer contradicts headers, blooms or another provider."""
+        where = f"{batch.provider}: eth_getLogs"
+        check_headers(batch.logs, headers, where)
+        check_blooms(batch.logs, headers, where)
+        suspects, has_blooms = suspicious_blocks(self._filters, batch.logs, headers.values())
+        for at in range(0, len(suspects), SUSPECTS_AT_ONCE):
+            await self._ask_elsewhere(batch, suspects[at : at + SUSPECTS_AT_ONCE])
+        return BLOOM if has_blooms and is_dense else batch.level
+
+    async def _ask_elsewhere(self, batch: LogBatch, suspects: Sequence[Header]) -> None:
+        """Another provider's view of blocks where a log may be missing; a bloom alone is no proof, a log is."""
+        others = await self._reader.logs_of(
+            self._filters, [header.hash for header in suspects], avoid=frozenset({batch.provider})
+        )
+        known = {(log.block_hash, log.log_index) for log in batch.logs}
+        for header, other in zip(suspects, others, strict=True):
+            if any((log.block_hash, log.log_index) not in known for log in other.logs):
+                raise UntruthError(
+                    f"{batch.provider}: left out logs of block {header.number} that {other.provider} has"
+                )
+
+
+def needed_headers(logs: Sequence[Log], headers: Mapping[int, Header], last: int) -> Mapping[int, Header]:
+    """Only the headers that rows need: those of a whole range would fill the memory."""
+    wanted = {int(log.block_number, 16) for log in logs} | {last}
+    return {number: headers[number] for number in sorted(wanted)}
+
+
+def joined(left: Fetched, right: Fetched) -> Fetched:
+    """Two neighbouring ranges as one, as far verified as the less verified of them."""
+    return Fetched(
+        left.first,
+        right.last,
+        [*left.logs, *right.logs],
+        {**left.headers, **right.headers},
+        min(left.level, right.level),
+    )

@@ -1,0 +1,113 @@
+"""All chains side by side, each followed on its own: one that fails says why and does not hurt the others."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from indexer.commit import ChainLedger, HaltError, SyncError
+from indexer.follow import ChainFollower
+from indexer.lanes import ChainWork, Progress
+from indexer.rpc.errors import ChainError, UnavailableError
+from indexer.rpc.provider import Pace
+from indexer.writer import LedgerWriter
+from ledger.clock import Clock
+from ledger.kinds import ChainStatus
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE_SECONDS = 60.0
+UNSETTLED_POLLS = 20
+"""Polls that may end below the head (providers contradict each other, the head moves) before index-once gives up."""
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """How long to sync and how often to look: `until_head` ends each chain when its tip is its head."""
+
+    until_head: bool = True
+    poll_seconds: float = 2.0
+    pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True)
+class ChainOutcome:
+    """How a chain's sync ended: following, or unreachable or halted with the reason."""
+
+    slug: str
+    status: ChainStatus
+    reason: str = ""
+    tip: int | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether nothing went wrong."""
+        return self.status is ChainStatus.FOLLOWING
+
+
+async def sync_chains(
+    writer: LedgerWriter,
+    works: Sequence[ChainWork],
+    clock: Clock,
+    *,
+    options: SyncOptions | None = None,
+    progress: Progress | None = None,
+) -> list[ChainOutcome]:
+    """Syncs all chains at once; each ends alone. Cancel it to stop: the commit under way is finished first.
+
+    With `until_head` it returns when every chain reached its head or failed; else it follows for ever.
+    """
+    chosen = options or SyncOptions()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_sync(writer, work, clock, options=chosen, progress=progress)) for work in works]
+    return [task.result() for task in tasks]
+
+
+async def _sync(
+    writer: LedgerWriter, work: ChainWork, clock: Clock, *, options: SyncOptions, progress: Progress | None
+) -> ChainOutcome:
+    ledger = ChainLedger(work.terms, writer, clock)
+    follower = ChainFollower(work, ledger, progress)
+    slug = work.terms.slug
+    try:
+        if options.until_head:
+            await _once(follower, options)
+        else:
+            await _forever(follower, ledger, options)
+    except HaltError as error:
+        log.error("%s is halted: %s", slug, error)
+        await ledger.note_status(ChainStatus.HALTED, str(error))
+        return ChainOutcome(slug, ChainStatus.HALTED, str(error))
+    except ChainError as error:
+        await _note_unreachable(ledger, error)
+        return ChainOutcome(slug, ChainStatus.UNREACHABLE, str(error))
+    except SyncError as error:
+        # Somebody else follows this chain, or it was never registered: its row is not ours to change.
+        log.error("%s", error)
+        return ChainOutcome(slug, ChainStatus.UNREACHABLE, str(error))
+    return ChainOutcome(slug, ChainStatus.FOLLOWING, tip=ledger.tip.number if ledger.tip else None)
+
+
+async def _once(follower: ChainFollower, options: SyncOptions) -> None:
+    for _ in range(UNSETTLED_POLLS):
+        if await follower.poll():
+            return
+        await options.pace.sleep(min(options.poll_seconds, 1.0))
+    raise UnavailableError(f"the head was not reached in {UNSETTLED_POLLS} polls: its providers disagree, or lag")
+
+
+async def _forever(follower: ChainFollower, ledger: ChainLedger, options: SyncOptions) -> None:
+    pause = options.poll_seconds
+    while True:
+        try:
+            await follower.poll()
+            pause = options.poll_seconds
+        except ChainError as error:
+            await _note_unreachable(ledger, error)
+            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+        await options.pace.sleep(pause)
+
+
+async def _note_unreachable(ledger: ChainLedger, error: ChainError) -> None:
+    log.error("%s is unreachable: %s", ledger.terms.slug, error)
+    await ledger.note_status(ChainStatus.UNREACHABLE, str(error))

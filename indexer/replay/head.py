@@ -88,7 +88,8 @@ class Head:
         now = self._clock()
         if self._began is None:
             self._began = now
-        return self._at_time(self._origin + int((now - self._began) * pace))
+        # The millionth makes up for what a large clock reading loses in its last digits.
+        return self._at_time(self._origin + int((now - self._began) * pace + 1e-6))
 
     def _at_time(self, moment: int) -> int:
         return max(self._first, self._first + bisect_right(self._times, moment) - 1)

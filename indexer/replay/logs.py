@@ -35,8 +35,7 @@ class LogShelf:
     A million logs cost one buffer and six columns, no object each; a filter is a few vector comparisons.
     """
 
-    def __init__(self, first_block: int) -> None:
-        self._first_block = first_block
+    def __init__(self) -> None:
         self._json = bytearray()
         self._starts = array("q", [0])
         self._blocks = array("q")

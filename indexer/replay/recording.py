@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
 import zstandard
@@ -18,6 +17,7 @@ from ledger.kinds import SourceKind
 
 FORMAT = "backstop-recording"
 VERSION = 1
+_CHUNK = 1 << 17
 SUFFIX = ".jsonl.zst"
 _LEVEL = 12  # 19 saves a fifth of the bytes and costs twenty times as long.
 _MADE_UP_KINDS = {SourceKind.RECONSTRUCTED, SourceKind.SIMULATED}
@@ -206,8 +206,8 @@ def open_recording(path: Path) -> Iterator[RecordingFile]:
         raw = path.open("rb")
     except OSError as error:
         raise RecordingError(f"{path} cannot be opened: {error.strerror}: check the name of the recording") from error
-    with raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-        yield RecordingFile(path, _read_lines(path, io.BufferedReader(stream, 1 << 20)))
+    with raw:
+        yield RecordingFile(path, _read_lines(path, raw))
 
 
 def load_metadata(path: Path) -> Metadata:
@@ -216,11 +216,29 @@ def load_metadata(path: Path) -> Metadata:
         return recording.metadata
 
 
-def _read_lines(path: Path, stream: io.BufferedReader) -> Iterator[bytes]:
+def _read_lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:
+    """Lines with their ends; the last one lacks it if the text was cut."""
+    unfinished = b""
+    for text in _decompress(path, raw):
+        *lines, unfinished = (unfinished + text).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+    if unfinished:
+        yield unfinished
+
+
+def _decompress(path: Path, raw: BinaryIO) -> Iterator[bytes]:
+    # Not stream_reader: that takes the end of a cut file for the end of the text.
+    frame = zstandard.ZstdDecompressor().decompressobj()
     try:
-        yield from stream
+        while chunk := raw.read(_CHUNK):
+            yield frame.decompress(chunk)
+            if frame.unused_data:
+                raise RecordingError(f"{path} goes on after its end: copy, record or import it again")
     except zstandard.ZstdError as error:
-        raise RecordingError(f"{path} is damaged or no zstd file: {error}: record or import it again") from error
+        raise RecordingError(f"{path} is damaged or no zstd file ({error}): copy, record or import it again") from error
+    if not frame.eof:
+        raise RecordingError(f"{path} is truncated: copy, record or import it again")
 
 
 def _parse_metadata(path: Path, lines: Iterator[bytes]) -> Metadata:

@@ -55,7 +55,7 @@ class Tape:
         self.headers: list[HeaderRecord] = []
         self.number_of: dict[str, int] = {}
         self.times = array("q")
-        self.logs = LogShelf(metadata.first)
+        self.logs = LogShelf()
         self.polls: list[msgspec.Raw] = []
         self._calls: dict[tuple[str, str], Answered] = {}
         self._storage: dict[tuple[str, str], Answered] = {}

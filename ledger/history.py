@@ -191,9 +191,7 @@ def _load_prices(session: Session, chain_id: int) -> list[PriceRow]:
         Price.error,
     )  # fmt: skip
     found = session.execute(select(*map(col, columns)).where(col(Price.chain_id) == chain_id))
-    rows = [
-        PriceRow._make((*row[:2], _seconds(row[2]), *row[3:5], _seconds(row[5]) if row[5] else None, row[6])) for row in found
-    ]
+    rows = [PriceRow._make((*row[:2], _seconds(row[2]), *row[3:5], _own_seconds(row[5]), row[6])) for row in found]
     return sorted(rows, key=lambda row: row[:2])
 
 
@@ -214,3 +212,7 @@ def _load_coverage(session: Session, segment: Segment) -> list[CoverageRow]:
 
 def _seconds(time: datetime) -> int:
     return int(time.timestamp())
+
+
+def _own_seconds(time: datetime | None) -> int | None:
+    return None if time is None else _seconds(time)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import Engine
 
@@ -70,19 +69,18 @@ def compute_segment(
         return "no block of it was read yet"
     rows: list[MetricRow] = []
     n_days = 0
-    for done, (plan, drafts) in enumerate(_walk_days(history, plans, settled, now), start=1):
+    for done, drafts in enumerate(_walk_days(history, plans, settled), start=1):
         rows += drafts
         n_days += bool(drafts)
         if progress is not None:
             progress(segment.slug, done, len(plans))
-        del plan
     with writing(engine) as session:
         return n_days, write_metrics(session, rows, computed_at=clock())
 
 
 def _walk_days(
-    history: SegmentHistory, plans: list[DayPlan], settled: dict[str, int | None], now: datetime
-) -> Iterator[tuple[DayPlan, list[MetricRow]]]:
+    history: SegmentHistory, plans: list[DayPlan], settled: dict[str, int | None]
+) -> Iterator[list[MetricRow]]:
     """Walk the days in order; a settled day only moves the walk on and hands down its stored band."""
     walk, points, bands = Walk(history), iter(list_points(history)), list[int | None]()
     point = next(points, None)
@@ -94,13 +92,13 @@ def _walk_days(
         observed += plan.is_observed
         if plan.name in settled:
             bands.append(settled[plan.name])
-            yield plan, []
+            yield []
             continue
         is_running = plan is plans[-1]
         is_down = is_running and is_source_down(history.chain.status, history.segment.status)
         # The running day is not over: it is no gap in the record.
         day = Day(walk, plan, observed, index + (0 if not plan.is_final else 1), is_down)
-        yield plan, _make_rows(day, _compute_day(day, bands))
+        yield _make_rows(day, _compute_day(day, bands))
 
 
 def _compute_day(day: Day, bands: list[int | None]) -> list[Draft]:

@@ -155,8 +155,9 @@ def _list_legs(day: Day, stress: Stress) -> list[StressLeg]:
         if ladder is not None and usable.value is not None:
             at_shock = Quantity(float(ladder[step]), "usd", is_lower_bound=usable.is_lower_bound)
             stressed = inherit_quality(at_shock, [usable])
-        loss = make_unknown("usd", stress.reason)
-        if losses is not None:
+        if losses is None:
+            loss = make_unknown("usd", stress.reason)
+        else:
             loss = inherit_quality(Quantity(float(losses[REFERENCE_STEP]), "usd"), [day.exposure.total])
         legs.append(StressLeg(sign * LADDER[REFERENCE_STEP], stressed, loss))
     return legs

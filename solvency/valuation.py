@@ -65,7 +65,7 @@ def value_point(walk: Walk, point: PointRow) -> Valuation:
         gross, usable = compute_gross_balance(holdings), compute_usable_value(holdings)
     except ValueError as error:
         invalid = make_unknown("usd", f"invalid reading: {error}")
-        return Valuation(point.number, seconds, [], assets, invalid, invalid, None, None, None)
+        return Valuation(point.number, seconds, [], [], invalid, invalid, None, None, None)
     read = [row.seconds for row in rows] + [price.seconds for price in prices if price]
     updated = [price.updated_seconds for price in prices if price and price.updated_seconds is not None]
     return Valuation(

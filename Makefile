@@ -72,6 +72,8 @@ $(RUNTIME): requirements.lock pyproject.toml | $(UV)
 	@echo "Installing $$(grep -c '==' $<) packages that Backstop runs on, pinned and hashed (once) …"
 	@$(call INSTALL,$<)
 	@$(PROJECT)
+	@# Python compiles what it imports for the first time; done here, the demo starts at once.
+	@$(BIN)/python -c "import altair, fastapi, scipy.stats, vl_convert, web3"
 	@touch $@
 
 $(DEV): requirements-dev.lock pyproject.toml | $(UV)

@@ -1,9 +1,11 @@
 """The rules of this house that no linter sees: door-plates, names, sizes, where SQL and the environment stand."""
 
 import ast
+import importlib.metadata
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,3 +195,27 @@ def test_every_dependency_is_locked() -> None:
     wanted = {re.split(r"[\[<>=~! ]", line, maxsplit=1)[0].lower() for line in project["dependencies"]}
     locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.M))
     assert wanted <= locked, "run `make lock`"
+
+
+def test_every_package_the_rooms_import_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[\[<>=~! ]", line, maxsplit=1)[0].lower() for line in project["dependencies"]}
+    makers = importlib.metadata.packages_distributions()
+    undeclared = {
+        f"{name} ({path.relative_to(ROOT)})"
+        for path in python_files(*ROOMS)
+        for node in ast.walk(parse(path))
+        for name in imported_packages(node)
+        if name not in sys.stdlib_module_names and name not in ROOMS
+        if not declared & {maker.lower().replace("_", "-") for maker in makers.get(name, [])}
+    }
+    assert not undeclared
+
+
+def imported_packages(node: ast.AST) -> list[str]:
+    """Top-level names that an import statement brings in."""
+    if isinstance(node, ast.Import):
+        return [name.name.partition(".")[0] for name in node.names]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return [(node.module or "").partition(".")[0]]
+    return []

@@ -16,16 +16,10 @@ from indexer.adapters.perp_v2_curie import PerpV2Curie
 from indexer.lanes import Tracked
 from indexer.specs import AssetSpec, ChainSpec, FundFileError, FundSpec, RegistryError, load_chain_file, load_fund_file
 from ledger.facts import list_markets
-from ledger.funds import (
-    find_asset_ids,
-    find_segment_ids,
-    find_start,
-    save_assets,
-    save_chains,
-    save_funds,
-    save_segments,
-)
+from ledger.funds import find_segment_ids, save_assets, save_chains, save_funds, save_segments
 from ledger.kinds import Shape, SourceKind
+from ledger.logs import list_asset_ids
+from ledger.standing import find_starts
 from ledger.tables import Asset, Chain, Fund, Platform, Segment
 
 __all__ = [
@@ -164,10 +158,8 @@ def write(session: Session, registry: Registry) -> None:
     rows = [Platform(slug=spec.slug, name=spec.name, url=spec.url) for spec in platforms.values()]
     save_funds(session, rows, [fund_row(fund, registry.digests.get(fund.slug, "")) for fund in registry.funds])
     assets = {(fund.chain, asset.address): asset for fund in registry.funds for asset in fund.assets}
-    save_assets(
-        session, [Asset(chain_id=chain, **msgspec.structs.asdict(asset)) for (chain, _), asset in assets.items()]
-    )
-    ids = {chain.id: find_asset_ids(session, chain.id) for chain in registry.chains}
+    save_assets(session, [asset_row(chain_id, asset) for (chain_id, _), asset in assets.items()])
+    ids = {chain.id: list_asset_ids(session, chain.id) for chain in registry.chains}
     save_segments(session, [segment_row(fund, ids[fund.chain]) for fund in registry.funds])
 
 
@@ -183,6 +175,13 @@ def chain_row(chain: ChainSpec) -> Chain:
         explorer=chain.explorer,
         is_venue=chain.is_venue,
     )
+
+
+def asset_row(chain_id: int, asset: AssetSpec) -> Asset:
+    """The asset as the ledger keeps it."""
+    columns = msgspec.structs.asdict(asset)
+    columns.pop("is_market")
+    return Asset(chain_id=chain_id, **columns)
 
 
 def fund_row(fund: FundSpec, digest: str) -> Fund:
@@ -237,7 +236,7 @@ def tracked_fund(session: Session, fund: FundSpec, segment_id: int) -> Tracked:
     if isinstance(adapter, Remembering):
         found = list_markets(session, segment_id, above=-1, up_to=2**62)
         adapter.remember({market: detail for _, market, detail in found})
-    start = find_start(session, segment_id)
+    start = find_starts(session, [segment_id]).get(segment_id)
     return Tracked(
         segment_id=segment_id,
         slug=fund.slug,

@@ -62,6 +62,7 @@ class AssetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     address: str
     symbol: str
     decimals: int
+    is_market: bool = False
     feed: str | None = None
     beta: float = 1.0
     depth_haircut: float = 0.0

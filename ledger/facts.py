@@ -11,7 +11,7 @@ from ledger.database import insert_rows
 from ledger.kinds import FLOW_SIGN, Role, Side
 from ledger.tables import Fact, Snapshot
 
-FACT_COLUMNS = (
+POLLED_FACT_COLUMNS = (
     "chain_id", "block_hash", "log_index", "fact_no", "segment_id", "block_number", "block_time", "tx_hash", "role",
     "source", "side", "amount_raw", "asset_id", "account", "market", "since_number", "detail", "decoder",
 )  # fmt: skip
@@ -54,9 +54,9 @@ class MarketMove(NamedTuple):
     amount_raw: int
 
 
-def insert_facts(session: Session, rows: Iterable[Sequence[Any]]) -> None:
-    """Writes facts, values in the order of FACT_COLUMNS; those already there stay."""
-    insert_rows(session, Fact, FACT_COLUMNS, rows)
+def insert_polled_facts(session: Session, rows: Iterable[Sequence[Any]]) -> None:
+    """Writes facts of polls, values in the order of POLLED_FACT_COLUMNS; those already there stay."""
+    insert_rows(session, Fact, POLLED_FACT_COLUMNS, rows)
 
 
 def find_unread_flow_blocks(session: Session, segment_id: int, *, up_to: int) -> list[BlockPlace]:

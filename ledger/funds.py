@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from sqlalchemy import func, update
-from sqlmodel import Session, SQLModel, col, select
+from sqlalchemy import func
+from sqlmodel import Session, SQLModel, select
 
-from ledger.kinds import SegmentStatus
 from ledger.tables import Asset, Chain, Fund, Platform, Segment
 
 FOUND_OUT = frozenset({"status", "status_reason", "status_number", "start_number", "head_number", "head_time",
@@ -73,25 +72,3 @@ def find_segment_ids(session: Session, chain_id: int) -> dict[str, int]:
     """Segment slug → id of one chain, by slug."""
     rows = session.exec(select(Segment.slug, Segment.id).where(Segment.chain_id == chain_id))
     return {slug: number for slug, number in sorted(rows) if number is not None}
-
-
-def find_asset_ids(session: Session, chain_id: int) -> dict[str, int]:
-    """Asset address → id of one chain."""
-    rows = session.exec(select(Asset.address, Asset.id).where(Asset.chain_id == chain_id))
-    return {address: number for address, number in rows if number is not None}
-
-
-def find_start(session: Session, segment_id: int) -> int | None:
-    """First block of the segment's contracts, or None until it is found."""
-    return session.exec(select(Segment.start_number).where(Segment.id == segment_id)).one()
-
-
-def save_segment_status(
-    session: Session, segment_id: int, status: SegmentStatus, *, reason: str, number: int | None
-) -> None:
-    """How far the segment's indexed data can be trusted, why, and at which block that was seen."""
-    session.execute(
-        update(Segment)
-        .where(col(Segment.id) == segment_id)
-        .values(status=status, status_reason=reason, status_number=number)
-    )

@@ -8,7 +8,7 @@ from sqlmodel import Session, col
 
 from ledger.database import insert_rows
 from ledger.facts import BlockPlace
-from ledger.kinds import BlockStatus, ReadingName, SnapshotKind
+from ledger.kinds import ReadingName, SnapshotKind
 from ledger.tables import Block, Chain, Price, Reading, Snapshot
 
 READING_COLUMNS = (
@@ -20,7 +20,6 @@ PRICE_COLUMNS = (
     "error",
 )  # fmt: skip
 SNAPSHOT_COLUMNS = ("chain_id", "block_hash", "segment_id", "block_number", "block_time", "kind")
-BLOCK_COLUMNS = ("chain_id", "hash", "number", "parent_hash", "timestamp", "status")
 
 
 class Value(NamedTuple):
@@ -56,11 +55,6 @@ def insert_snapshots(session: Session, rows: Iterable[Sequence[Any]]) -> None:
     insert_rows(session, Snapshot, SNAPSHOT_COLUMNS, rows)
 
 
-def insert_final_blocks(session: Session, rows: Iterable[Sequence[Any]]) -> None:
-    """Writes final blocks (chain, hash, number, parent hash, time) that readings refer to."""
-    insert_rows(session, Block, BLOCK_COLUMNS, [(*row, BlockStatus.FINALIZED) for row in rows])
-
-
 def find_hashes(session: Session, chain_id: int, hashes: Sequence[str]) -> set[str]:
     """Those of the hashes that the ledger holds as blocks."""
     query = select(col(Block.hash)).where(col(Block.chain_id) == chain_id, col(Block.hash).in_(hashes))
@@ -85,7 +79,7 @@ def find_finalized(session: Session, chain_id: int) -> int | None:
     ).scalar_one_or_none()
 
 
-def list_blocks(session: Session, chain_id: int, *, first: int, last: int) -> list[BlockPlace]:
+def list_places(session: Session, chain_id: int, *, first: int, last: int) -> list[BlockPlace]:
     """Stored blocks of these heights, by height."""
     query = select(col(Block.number), col(Block.hash), col(Block.timestamp)).where(
         col(Block.chain_id) == chain_id, col(Block.number) >= first, col(Block.number) <= last

@@ -14,23 +14,23 @@ LIQUIDATION_CALL = Event(
 
 
 class AaveV2:
-    """One lending pool."""
+    """One deployment: its main pool and, where the file names it, the pool for AMM shares."""
 
     version = 1
     rounding_per_flow_raw = 0
     tracked_sides: frozenset[Side] = frozenset()
 
     def __init__(self, fund: FundSpec) -> None:
-        fund.check_contracts({"pool"})
-        self.pool = fund.contract("pool")
+        fund.check_contracts({"pool"}, frozenset({"amm_pool"}))
+        self.pools = frozenset(fund.contracts.values())
 
     def filters(self) -> Sequence[LogFilter]:
-        """The pool's LiquidationCall."""
-        return [LogFilter(frozenset({self.pool}), (frozenset({LIQUIDATION_CALL.topic0}),))]
+        """The pools' LiquidationCall."""
+        return [LogFilter(self.pools, (frozenset({LIQUIDATION_CALL.topic0}),))]
 
     def decode(self, log: Log) -> Sequence[FactDraft]:
         """Two facts a log: the debt repaid and the collateral taken; the market is the reserve each belongs to."""
-        if log.address != self.pool or not log.topics or log.topics[0] != LIQUIDATION_CALL.topic0:
+        if log.address not in self.pools or not log.topics or log.topics[0] != LIQUIDATION_CALL.topic0:
             return ()
         collateral, debt, user, repaid, seized, liquidator, as_receipt = LIQUIDATION_CALL.values(log)
         detail = {"liquidator": liquidator, "receive_atoken": as_receipt, "collateral": collateral}

@@ -84,7 +84,7 @@ class PerpV2Curie:
         self.scale = 10 ** (PROTOCOL_DECIMALS - self.decimals)
         self.contracts = fund.contracts
         self.fund, self.vault = fund.contract("insurance_fund"), fund.contract("vault")
-        self.base_tokens = frozenset(asset.address for asset in fund.assets if asset.symbol.startswith("v"))
+        self.base_tokens = frozenset(asset.address for asset in fund.assets if asset.is_market)
         self.handlers = self._handlers()
 
     def _handlers(self) -> dict[tuple[str, str], Handler]:

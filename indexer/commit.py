@@ -236,12 +236,14 @@ class ChainLedger:
         held = self._cursor
 
         def both(session: Session) -> Cursor:
-            if held is None:
+            is_ours = (
                 start_cursor(session, self.terms.id, to.number, to.hash)
-            elif not move_cursor(session, held, number=to.number, block_hash=to.hash, rollbacks=rollbacks):
+                if held is None
+                else move_cursor(session, held, number=to.number, block_hash=to.hash, rollbacks=rollbacks)
+            )
+            if not is_ours:
                 raise LostCursorError(
-                    f"{self.terms.slug}: another process moved the cursor away from block {held.number}; "
-                    "one indexer a chain is enough, this one stops"
+                    f"{self.terms.slug}: another process moved the cursor; one indexer a chain is enough, this one stops"
                 )
             work(session)
             return Cursor(

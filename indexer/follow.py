@@ -38,7 +38,7 @@ class ChainFollower:
         self._waiting = {tracked.segment_id: tracked for tracked in work.tracked}
         self._segments: dict[int, Prepared] = {}
         self._is_open = False
-        every_header = work.terms.kind != SourceKind.LIVE
+        every_header = work.terms.kind != SourceKind.LIVE if work.every_header is None else work.every_header
         self._backfill = Backfill(work.reader, ledger, every_header=every_header)
         self._done_blocks = 0
         self._total_blocks = 0

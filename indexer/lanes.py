@@ -40,9 +40,14 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class ChainWork:
-    """One chain to sync: its terms, its providers, its segments, its snapshot lane (None: no snapshots wanted)."""
+    """One chain to sync: its terms, its providers, its segments, its snapshot lane (None: no snapshots wanted).
+
+    `every_header`: whether final blocks without logs are checked by bloom too, which costs a header a block.
+    None: for recordings yes, for live chains no.
+    """
 
     terms: ChainTerms
     reader: ChainReader
     tracked: Sequence[Tracked]
     snapshots: SnapshotLane | None = None
+    every_header: bool | None = None

@@ -58,8 +58,12 @@ async def sync_chains(
     With `until_head` it returns when every chain reached its head or failed; else it follows for ever.
     """
     chosen = options or SyncOptions()
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_sync(writer, work, clock, options=chosen, progress=progress)) for work in works]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_sync(writer, work, clock, options=chosen, progress=progress)) for work in works]
+    except BaseExceptionGroup as errors:
+        # What is no chain's fault (the database, a mistake of ours) ends all; its own message says more than a group's.
+        raise errors.exceptions[0] from errors
     return [task.result() for task in tasks]
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CursorResult, delete, exists, func, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col
 
 from ledger.database import insert_rows
@@ -39,10 +40,14 @@ def find_cursor(session: Session, chain_id: int) -> Cursor | None:
     return session.get(Cursor, chain_id)
 
 
-def start_cursor(session: Session, chain_id: int, number: int, block_hash: str) -> None:
-    """The first cursor of a chain."""
+def start_cursor(session: Session, chain_id: int, number: int, block_hash: str) -> bool:
+    """The first cursor of a chain; False when another writer has set one meanwhile (this transaction is lost then)."""
     session.add(Cursor(chain_id=chain_id, number=number, hash=block_hash, epoch=0))
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:
+        return False
+    return True
 
 
 def move_cursor(session: Session, held: Cursor, *, number: int, block_hash: str, rollbacks: int = 0) -> bool:

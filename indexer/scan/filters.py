@@ -36,7 +36,7 @@ class _Key:
 def merge_filters(filters: Iterable[LogFilter]) -> list[LogFilter]:
     """Few filters that together match everything the given ones match (and perhaps more), in a fixed order."""
     groups: dict[_Key, LogFilter] = {}
-    for wanted in sorted(set(filters), key=canonical):
+    for wanted in sorted(set(filters), key=encoded):
         trimmed = trim(wanted)
         key = _key(trimmed)
         groups[key] = _union(groups[key], trimmed) if key in groups else trimmed
@@ -82,15 +82,15 @@ def _chunks(values: frozenset[str]) -> list[frozenset[str]]:
     return [frozenset(in_order[at : at + MOST_VALUES]) for at in range(0, len(in_order), MOST_VALUES)]
 
 
-def canonical(wanted: LogFilter) -> tuple[list[str], list[list[str] | None]]:
+def encoded(wanted: LogFilter) -> bytes:
     """Addresses and topics sorted: equal filters are equal texts."""
     topics = [None if allowed is None else sorted(allowed) for allowed in trim(wanted).topics]
-    return sorted(wanted.addresses), topics
+    return msgspec.json.encode([sorted(wanted.addresses), topics])
 
 
 def digest_of(filters: Iterable[LogFilter]) -> str:
     """What coverage is recorded under: the same for the same set of filters, however written."""
-    texts = sorted(msgspec.json.encode(canonical(wanted)) for wanted in set(filters))
+    texts = sorted(encoded(wanted) for wanted in set(filters))
     return hashlib.sha256(b"\n".join(texts)).hexdigest()
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +17,9 @@ from indexer.replay.scenario.play import SHIPPED_SEED, Played, play
 from indexer.replay.scenario.timeline import STEPS
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and plays."""
-    options = _parse_options()
+    options = _parse_options(arguments)
     console = Console(stderr=True)
     # A termination unwinds like Ctrl-C does, so that the node is ended with us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -31,7 +32,7 @@ def main() -> None:
         raise SystemExit(1) from error
 
 
-def _parse_options() -> argparse.Namespace:
+def _parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m indexer.replay.scenario", description=__doc__)
     parser.add_argument("--seed", type=int, default=SHIPPED_SEED, help="what is drawn by chance (default %(default)s)")
     parser.add_argument("--anvil", type=Path, required=True, help="the anvil binary")
@@ -39,7 +40,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for manifest.json")
     parser.add_argument("--port", type=int, default=0, help="port of the node (default: a free one)")
     parser.add_argument("--keep", action="store_true", help="leave the node running until Ctrl-C")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _run(options: argparse.Namespace, console: Console) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 _PERP = "@perp/curie-deployments/optimism/core/artifacts/contracts/{0}.sol/{0}.json"
 _ORACLE = "@perp/perp-oracle-contract/artifacts/contracts/{0}.sol/{0}.json"
 _UNISWAP = "@uniswap/v3-core/artifacts/contracts/{0}.sol/{0}.json"
-_TOKEN = "@perp/contract/build/contracts/src/mock/{0}.sol/{0}.json"  # noqa: S105 - a path, not a secret.
+_TOKEN = "@perp/contract/build/contracts/src/mock/{0}.sol/{0}.json"
 
 _PACKAGED: dict[str, tuple[str, ...]] = {
     _PERP: (

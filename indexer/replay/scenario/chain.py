@@ -45,6 +45,7 @@ class Failure:
     block: int
     time: int
     tx_hash: str
+    to: str
     note: str
     reason: str
 
@@ -130,7 +131,16 @@ class Chain:
             reason = self._revert_reason(transaction, raw)
             if not may_fail:
                 raise ScenarioError(f"block {self.head}: {note} reverted: {reason}")
-            self.failures.append(Failure(self.head, self.clock, raw["transactionHash"], note, reason))
+            self.failures.append(
+                Failure(
+                    self.head,
+                    self.clock,
+                    raw["transactionHash"],
+                    to_checksum_address(raw["to"]),
+                    note=note,
+                    reason=reason,
+                )
+            )
         return Receipt(self.head, self.clock, succeeded, raw["contractAddress"])
 
     def _revert_reason(self, transaction: dict[str, str], raw: dict[str, Any]) -> str:
@@ -169,4 +179,4 @@ def _parse_signature(signature: str) -> tuple[bytes, list[str]]:
             continue
         depth += (char == "(") - (char == ")")
         word += char
-    return keccak(text=signature)[:4], types + [word] if word else types
+    return keccak(text=signature)[:4], [*types, word] if word else types

@@ -79,7 +79,7 @@ def deploy_world(chain: Chain, cast: Cast, prices: Mapping[str, float]) -> World
 
 def encode_price(price: float) -> int:
     """A USD price in the feeds' eight decimals, never below one unit."""
-    return max(1, round(price * 10**FEED_DECIMALS))
+    return max(1, round(price * float(10**FEED_DECIMALS)))
 
 
 def _deploy_token(chain: Chain, cast: Cast, name: str, symbol: str) -> str:

@@ -161,7 +161,7 @@ class Lending:
         self._send_to(token, "approve(address,uint256)", (self.world.morpho.address, 2**256 - 1), who)
 
     def _send(self, signature: str, args: tuple[object, ...], sender: str, *, may_fail: bool = False) -> None:
-        note = f"morpho {signature.split('(')[0]}"
+        note = f"morpho {signature.partition('(')[0]}"
         self.chain.send(Call(self.world.morpho.address, signature, args), sender, note=note, may_fail=may_fail)
 
     def _send_to(self, to: str, signature: str, args: tuple[object, ...], sender: str) -> None:

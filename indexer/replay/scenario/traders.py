@@ -47,7 +47,7 @@ GAMBLES: dict[str, tuple[Gamble, ...]] = {
         Gamble(hour_step(61), "ETH", SHORT, 4, (6_000, 10_000)),
         Gamble(hour_step(134), "ETH", LONG, 4, (15_000, 25_000), 7.0),
         Gamble(hour_step(160), "ETH", SHORT, 3, (9_000, 14_000)),
-        Gamble(hour_step(170), "ETH", LONG, 5, (20_000, 35_000), 8.0),
+        Gamble(hour_step(170), "ETH", LONG, 5, (40_000, 60_000), 8.0),
         Gamble(hour_step(170), "BTC", LONG, 2, (20_000, 35_000), 8.0),
     ),
     "small": (

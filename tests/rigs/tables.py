@@ -1,0 +1,35 @@
+"""All rows of a ledger as text, so that two ledgers can be compared to the last value."""
+
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlmodel import SQLModel
+
+from ledger.database import reading
+
+WALL_CLOCK_COLUMNS = {
+    ("chain", "checked_at"),
+    ("coverage", "verified_at"),
+    ("reorg", "detected_at"),
+    ("metric", "computed_at"),
+}
+"""The only columns that may differ between an undisturbed run and one that was killed and run again."""
+
+
+def dump_tables(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    """Table → its rows in the order of their keys, without the columns of wall-clock time."""
+    dump = {}
+    with reading(engine) as session:
+        for name, table in SQLModel.metadata.tables.items():
+            wanted = [column for column in table.c if (name, column.name) not in WALL_CLOCK_COLUMNS]
+            rows = session.execute(select(*wanted).order_by(*table.primary_key.columns)).mappings()
+            dump[name] = [dict(row) for row in rows]
+    return dump
+
+
+def assert_same_tables(one: dict[str, list[dict[str, Any]]], other: dict[str, list[dict[str, Any]]]) -> None:
+    """Fails with the first table and row that differ."""
+    for name, rows in one.items():
+        for at, (left, right) in enumerate(zip(rows, other[name], strict=False)):
+            assert left == right, f"{name}, row {at}"
+        assert len(rows) == len(other[name]), f"{name} has {len(rows)} and {len(other[name])} rows"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlmodel import Session, col
 
+from ledger.kinds import ReadingName
 from ledger.tables import (
     Asset,
     Block,
@@ -20,6 +21,21 @@ from ledger.tables import (
     Reading,
     Segment,
     Snapshot,
+)
+
+# Read for the record and for reconciliation; no metric stands on them.
+UNUSED_READINGS = sorted(
+    {
+        ReadingName.TAKER_SIZE,
+        ReadingName.MARK_PRICE,
+        ReadingName.OWNER,
+        ReadingName.DISTRIBUTION_THRESHOLD,
+        ReadingName.WALLET_BALANCE,
+        ReadingName.VAULT_BALANCE,
+        ReadingName.TOTAL_SUPPLY,
+        ReadingName.TOTAL_SUPPLY_SHARES,
+        ReadingName.TOTAL_BORROW_SHARES,
+    }
 )
 
 
@@ -134,21 +150,21 @@ def load_history(session: Session, segment: Segment) -> SegmentHistory:
     """Load one segment with everything that hangs on it, and the blocks and prices of its chain."""
     chain_id = segment.chain_id
     fund, chain = session.get_one(Fund, segment.fund_slug), session.get_one(Chain, chain_id)
-    blocks = session.execute(
-        select(col(Block.number), col(Block.hash), col(Block.timestamp)).where(col(Block.chain_id) == chain_id)
-    )
+    blocks = _load_blocks(session, chain_id)
+    # Rows carry their block's time as well; taken from the blocks it is converted once a block, not once a row.
+    seconds = {block.number: _seconds(block.time) for block in blocks}
     cursor = session.get(Cursor, chain_id)
     return SegmentHistory(
         segment=segment,
         fund=fund,
         chain=chain,
         assets=_load_assets(session, chain_id),
-        facts=_load_facts(session, segment),
-        readings=_load_readings(session, segment),
-        prices=_load_prices(session, chain_id),
+        facts=_load_facts(session, segment, seconds),
+        readings=_load_readings(session, segment, seconds),
+        prices=_load_prices(session, chain_id, seconds),
         points=_load_points(session, segment),
         coverage=_load_coverage(session, segment),
-        blocks=sorted(BlockRow(*row) for row in blocks),
+        blocks=blocks,
         tip_number=cursor.number if cursor else None,
     )
 
@@ -165,33 +181,39 @@ def _load_assets(session: Session, chain_id: int) -> dict[int, AssetRow]:
     return {row.asset_id: row for row in sorted(rows)}
 
 
-def _load_facts(session: Session, segment: Segment) -> list[FactRow]:
+def _load_blocks(session: Session, chain_id: int) -> list[BlockRow]:
+    columns = (Block.number, Block.hash, Block.timestamp)
+    found = session.execute(select(*map(col, columns)).where(col(Block.chain_id) == chain_id))
+    return sorted(BlockRow(*row) for row in found)
+
+
+def _load_facts(session: Session, segment: Segment, seconds: Mapping[int, int]) -> list[FactRow]:
     columns = (
-        Fact.block_number, Fact.log_index, Fact.fact_no, Fact.block_time, Fact.block_hash, Fact.role, Fact.source,
-        Fact.side, Fact.amount_raw, Fact.asset_id, Fact.account, Fact.market, Fact.since_number,
+        Fact.block_number, Fact.log_index, Fact.fact_no, Fact.block_hash, Fact.role, Fact.source, Fact.side,
+        Fact.amount_raw, Fact.asset_id, Fact.account, Fact.market, Fact.since_number,
     )  # fmt: skip
     found = session.execute(select(*map(col, columns)).where(col(Fact.segment_id) == segment.id))
-    rows = [FactRow._make((*row[:3], _seconds(row[3]), *row[4:])) for row in found]
+    rows = [FactRow._make((*row[:3], seconds[row[0]], *row[3:])) for row in found]
     return sorted(rows, key=lambda row: row[:3])
 
 
-def _load_readings(session: Session, segment: Segment) -> list[ReadingRow]:
+def _load_readings(session: Session, segment: Segment, seconds: Mapping[int, int]) -> list[ReadingRow]:
     columns = (
-        Reading.block_number, Reading.name, Reading.subject, Reading.block_time, Reading.value_raw,
-        Reading.decimals, Reading.asset_id, Reading.error,
+        Reading.block_number, Reading.name, Reading.subject, Reading.value_raw, Reading.decimals, Reading.asset_id,
+        Reading.error,
     )  # fmt: skip
-    found = session.execute(select(*map(col, columns)).where(col(Reading.segment_id) == segment.id))
-    rows = [ReadingRow._make((*row[:3], _seconds(row[3]), *row[4:])) for row in found]
+    wanted = (col(Reading.segment_id) == segment.id, col(Reading.name).not_in(UNUSED_READINGS))
+    found = session.execute(select(*map(col, columns)).where(*wanted))
+    rows = [ReadingRow._make((*row[:3], seconds[row[0]], *row[3:])) for row in found]
     return sorted(rows, key=lambda row: row[:3])
 
 
-def _load_prices(session: Session, chain_id: int) -> list[PriceRow]:
+def _load_prices(session: Session, chain_id: int, seconds: Mapping[int, int]) -> list[PriceRow]:
     columns = (
-        Price.block_number, Price.asset_id, Price.block_time, Price.answer_raw, Price.decimals, Price.updated_at,
-        Price.error,
+        Price.block_number, Price.asset_id, Price.answer_raw, Price.decimals, Price.updated_at, Price.error,
     )  # fmt: skip
     found = session.execute(select(*map(col, columns)).where(col(Price.chain_id) == chain_id))
-    rows = [PriceRow._make((*row[:2], _seconds(row[2]), *row[3:5], _own_seconds(row[5]), row[6])) for row in found]
+    rows = [PriceRow._make((*row[:2], seconds[row[0]], *row[2:4], _own_seconds(row[4]), row[5])) for row in found]
     return sorted(rows, key=lambda row: row[:2])
 
 

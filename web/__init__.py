@@ -1,5 +1,5 @@
-"""The site: the ledger in; pages, JSON twins, feeds and a static copy of them all out.
+"""The public face: pages, their JSON twins, feeds, and the same pages as a static tree.
 
-In: published metrics, facts and readings, each with its block. Out: HTML that needs no JavaScript, JSON, Atom.
-Never: asks a chain, writes to the ledger (subscriptions aside), prints an unknown as 0 or a number without its as-of.
+In: answers of the ledger. Out: HTML, JSON, Atom, SVG; the same bytes whether served or published.
+Never: writes the ledger, computes a metric, reads a chain, or prints an unknown as a number.
 """

@@ -1,0 +1,325 @@
+"""The questions pages ask: funds, latest metrics, series, events, readings, and how the sources stand. Reads only."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Engine, and_, func, select, true
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session, col
+
+from ledger.database import LedgerUnreachableError, reading
+from ledger.kinds import ReadingName, Role, SnapshotKind
+from ledger.tables import (
+    Asset,
+    Block,
+    Chain,
+    Coverage,
+    Cursor,
+    Fact,
+    Fund,
+    Metric,
+    Platform,
+    Price,
+    Reading,
+    Reorg,
+    Segment,
+    Snapshot,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A segment with everything that names it."""
+
+    segment: Segment
+    fund: Fund
+    platform: Platform
+    chain: Chain
+    asset: Asset | None
+
+    @property
+    def segment_id(self) -> int:
+        """The segment's key; a stored row always has one."""
+        if self.segment.id is None:
+            raise ValueError(f"segment {self.segment.slug} was never stored")
+        return self.segment.id
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a series: `value_raw` None is unknown, with its error."""
+
+    number: int
+    time: datetime
+    value_raw: int | None
+    decimals: int
+    error: str | None = None
+    is_scheduled: bool = True
+    """False for reads at a flow of the fund: they come in bursts and say nothing about the period of reading."""
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One fact as event tables need it: the columns of `fact` without its decoder."""
+
+    segment_id: int
+    role: str
+    source: str | None
+    side: str | None
+    amount_raw: int | None
+    asset_id: int | None
+    account: str | None
+    market: str | None
+    block_number: int
+    block_time: datetime
+    block_hash: str
+    log_index: int
+    fact_no: int
+    tx_hash: str | None
+    since_number: int | None
+
+
+@contextmanager
+def asking(engine: Engine) -> Iterator[Session]:
+    """One consistent look at the ledger; raises LedgerUnreachableError when the database does not answer."""
+    try:
+        with reading(engine) as session:
+            yield session
+    except DBAPIError as error:
+        raise LedgerUnreachableError(f"the ledger does not answer: {error.orig}") from error
+
+
+def list_places(session: Session, fund_slug: str | None = None) -> list[Place]:
+    """All segments with their fund, platform, chain and asset, by slug; of one fund if named."""
+    query = (
+        select(Segment, Fund, Platform, Chain, Asset)
+        .join(Fund, col(Fund.slug) == col(Segment.fund_slug))
+        .join(Platform, col(Platform.slug) == col(Fund.platform_slug))
+        .join(Chain, col(Chain.chain_id) == col(Segment.chain_id))
+        .outerjoin(Asset, col(Asset.id) == col(Segment.asset_id))
+        .order_by(col(Fund.slug), col(Segment.slug))
+    )
+    if fund_slug is not None:
+        query = query.where(col(Fund.slug) == fund_slug)
+    return [Place(*row) for row in session.execute(query)]
+
+
+def latest_metrics(session: Session, segment_ids: Sequence[int]) -> dict[int, dict[str, Metric]]:
+    """Metrics of each segment at its greatest (day, as-of block), by name; segments never computed are absent."""
+    days = (
+        select(col(Metric.segment_id).label("segment_id"), func.max(col(Metric.day)).label("day"))
+        .where(col(Metric.segment_id).in_(segment_ids))
+        .group_by(col(Metric.segment_id))
+        .subquery()
+    )
+    latest = (
+        select(days.c.segment_id, days.c.day, func.max(col(Metric.as_of_number)).label("number"))
+        .join(days, and_(col(Metric.segment_id) == days.c.segment_id, col(Metric.day) == days.c.day))
+        .group_by(days.c.segment_id, days.c.day)
+        .subquery()
+    )
+    rows = session.scalars(
+        select(Metric)
+        .join(
+            latest,
+            and_(
+                col(Metric.segment_id) == latest.c.segment_id,
+                col(Metric.day) == latest.c.day,
+                col(Metric.as_of_number) == latest.c.number,
+            ),
+        )
+        .order_by(col(Metric.method_version), col(Metric.name))
+    )
+    found: dict[int, dict[str, Metric]] = {}
+    for metric in rows:
+        found.setdefault(metric.segment_id, {})[metric.name] = metric
+    return found
+
+
+def metric_history(session: Session, segment_id: int, name: str) -> list[Metric]:
+    """One metric of a segment through time: each day's row at its greatest as-of block, oldest first."""
+    rows = session.scalars(
+        select(Metric)
+        .where(col(Metric.segment_id) == segment_id, col(Metric.name) == name)
+        .order_by(col(Metric.day), col(Metric.as_of_number), col(Metric.method_version))
+    )
+    return list({metric.day: metric for metric in rows}.values())
+
+
+def daily_values(
+    session: Session, name: str, segment_ids: Sequence[int], since: str
+) -> dict[int, dict[str, Decimal | None]]:
+    """Values of one metric by segment and day from `since` (YYYY-MM-DD) on; the last as-of block of a day counts."""
+    rows = session.execute(
+        select(col(Metric.segment_id), col(Metric.day), col(Metric.value))
+        .where(col(Metric.name) == name, col(Metric.segment_id).in_(segment_ids), col(Metric.day) >= since)
+        .order_by(col(Metric.segment_id), col(Metric.day), col(Metric.as_of_number), col(Metric.method_version))
+    )
+    found: dict[int, dict[str, Decimal | None]] = {}
+    for segment_id, day, value in rows:
+        found.setdefault(segment_id, {})[day] = value
+    return found
+
+
+def balance_series(session: Session, place: Place) -> list[Point]:
+    """Every balance read of the fund in its own asset, in order of blocks, unknown ones included."""
+    own = ["", place.asset.address] if place.asset else [""]
+    rows = session.execute(
+        select(
+            col(Reading.block_number),
+            col(Reading.block_time),
+            col(Reading.value_raw),
+            col(Reading.decimals),
+            col(Reading.error),
+            func.coalesce(col(Snapshot.kind) == SnapshotKind.SCHEDULED, true()),
+        )
+        .outerjoin(
+            Snapshot,
+            and_(
+                col(Snapshot.chain_id) == col(Reading.chain_id),
+                col(Snapshot.block_hash) == col(Reading.block_hash),
+                col(Snapshot.segment_id) == col(Reading.segment_id),
+            ),
+        )
+        .where(
+            col(Reading.segment_id) == place.segment_id,
+            col(Reading.name) == ReadingName.BALANCE,
+            col(Reading.subject).in_(own),
+        )
+        .order_by(col(Reading.block_number), col(Reading.subject))
+    )
+    return [Point(*row) for row in rows]
+
+
+_EVENT_COLUMNS = [getattr(Fact, name) for name in EventRow.__annotations__]
+
+
+def list_events(session: Session, segment_ids: Sequence[int], roles: Sequence[Role]) -> list[EventRow]:
+    """Facts of these roles in order of time, block and log."""
+    rows = session.execute(
+        select(*_EVENT_COLUMNS)
+        .where(col(Fact.segment_id).in_(segment_ids), col(Fact.role).in_([str(role) for role in roles]))
+        .order_by(
+            col(Fact.block_time), col(Fact.block_number), col(Fact.log_index), col(Fact.fact_no), col(Fact.segment_id)
+        )
+    )
+    return [EventRow(*row) for row in rows]
+
+
+def readings_behind(
+    session: Session, segment_id: int, names: Sequence[str], number: int, *, limit: int
+) -> tuple[list[Reading], int]:
+    """For each name the readings at its last block not above `number`, and how many there are before the limit."""
+    last = (
+        select(col(Reading.name).label("name"), func.max(col(Reading.block_number)).label("number"))
+        .where(col(Reading.segment_id) == segment_id, col(Reading.name).in_(names), col(Reading.block_number) <= number)
+        .group_by(col(Reading.name))
+        .subquery()
+    )
+    query = select(Reading).join(
+        last, and_(col(Reading.name) == last.c.name, col(Reading.block_number) == last.c.number)
+    )
+    query = query.where(col(Reading.segment_id) == segment_id).order_by(col(Reading.name), col(Reading.subject))
+    rows = list(session.scalars(query))
+    return rows[:limit], len(rows)
+
+
+def prices_behind(session: Session, chain_id: int, number: int) -> list[tuple[Price, Asset]]:
+    """The last price of each asset of a chain read not above a block."""
+    last = (
+        select(col(Price.asset_id).label("asset_id"), func.max(col(Price.block_number)).label("number"))
+        .where(col(Price.chain_id) == chain_id, col(Price.block_number) <= number)
+        .group_by(col(Price.asset_id))
+        .subquery()
+    )
+    rows = session.execute(
+        select(Price, Asset)
+        .join(last, and_(col(Price.asset_id) == last.c.asset_id, col(Price.block_number) == last.c.number))
+        .join(Asset, col(Asset.id) == col(Price.asset_id))
+        .where(col(Price.chain_id) == chain_id)
+        .order_by(col(Asset.symbol), col(Asset.address))
+    )
+    return [(price, asset) for price, asset in rows]
+
+
+def assets_by_id(session: Session) -> dict[int, Asset]:
+    """Every asset by its key."""
+    return {asset.id: asset for asset in session.scalars(select(Asset)) if asset.id is not None}
+
+
+def last_snapshots(session: Session) -> dict[int, Snapshot]:
+    """The last block read of each segment."""
+    last = (
+        select(col(Snapshot.segment_id).label("segment_id"), func.max(col(Snapshot.block_number)).label("number"))
+        .group_by(col(Snapshot.segment_id))
+        .subquery()
+    )
+    query = select(Snapshot).join(
+        last, and_(col(Snapshot.segment_id) == last.c.segment_id, col(Snapshot.block_number) == last.c.number)
+    )
+    return {row.segment_id: row for row in session.scalars(query)}
+
+
+@dataclass(frozen=True)
+class ChainState:
+    """A chain with the tip we followed it to; `tip_time` None: nothing stored yet."""
+
+    chain: Chain
+    tip: Cursor | None
+    tip_time: datetime | None
+
+
+def list_chains(session: Session) -> list[ChainState]:
+    """Chains that a fund lives on, by slug, with the tip of what we followed."""
+    rows = session.execute(
+        select(Chain, Cursor, col(Block.timestamp))
+        .outerjoin(Cursor, col(Cursor.chain_id) == col(Chain.chain_id))
+        .outerjoin(Block, and_(col(Block.chain_id) == col(Cursor.chain_id), col(Block.hash) == col(Cursor.hash)))
+        .where(col(Chain.chain_id).in_(select(col(Fund.chain_id))))
+        .order_by(col(Chain.slug))
+    )
+    return [ChainState(*row) for row in rows]
+
+
+def list_coverage(session: Session) -> list[Coverage]:
+    """Scanned intervals by segment, filter and first block."""
+    query = select(Coverage).order_by(col(Coverage.segment_id), col(Coverage.filter_digest), col(Coverage.from_number))
+    return list(session.scalars(query))
+
+
+def list_reorgs(session: Session, limit: int) -> list[Reorg]:
+    """The last reorganisations, newest first."""
+    return list(session.scalars(select(Reorg).order_by(col(Reorg.id).desc()).limit(limit)))
+
+
+def ledger_marker(session: Session) -> tuple[object, ...]:
+    """A value that changes when chains, funds or metrics do: what a cache of pages may be keyed by."""
+    chains = session.execute(
+        select(
+            col(Chain.chain_id),
+            col(Chain.head_number),
+            col(Chain.finalized_number),
+            col(Chain.status),
+            col(Chain.status_reason),
+            col(Cursor.hash),
+            col(Cursor.epoch),
+        )
+        .outerjoin(Cursor, col(Cursor.chain_id) == col(Chain.chain_id))
+        .order_by(col(Chain.chain_id))
+    )
+    funds = session.execute(select(col(Fund.slug), col(Fund.file_digest)).order_by(col(Fund.slug)))
+    computed = session.execute(select(func.max(col(Metric.computed_at)))).scalar()
+    return (tuple(tuple(row) for row in chains), tuple(tuple(row) for row in funds), computed)
+
+
+def market_details(session: Session, segment_id: int) -> dict[str, dict[str, object]]:
+    """What the creation of each market said, by market."""
+    rows = session.execute(
+        select(col(Fact.market), col(Fact.detail))
+        .where(col(Fact.segment_id) == segment_id, col(Fact.role) == Role.MARKET_CREATED, col(Fact.market).is_not(None))
+        .order_by(col(Fact.block_number), col(Fact.log_index))
+    )
+    return {market: dict(detail or {}) for market, detail in rows}

@@ -1,0 +1,297 @@
+"""The JSON twins: the same numbers as the pages, every digit as text, each row with its block, quality and version."""
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from ledger.kinds import Role
+from ledger.pages import EventRow, Place, balance_series, list_events, metric_history, prices_behind, readings_behind
+from ledger.tables import Asset, Metric
+from web.catalogue import describe, readings_of
+from web.edition import Edition
+from web.evidence import LOSS_ROLES, sum_by_asset
+from web.figures import Figures
+from web.home import worst_first
+from web.losses import count_liquidations
+from web.numbers import format_exact, scale
+from web.origins import MOST_READINGS
+from web.sources import segment_holes
+from web.words import DISCLAIMER, kind_words
+
+MOST_EVENTS = 1000
+Json = dict[str, Any]
+
+
+def to_bytes(content: Json) -> bytes:
+    """Canonical JSON; raises ValueError for NaN and infinities, which are no JSON."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _digits(raw: int | None, decimals: int) -> str | None:
+    """An exact decimal without separators, or null."""
+    return None if raw is None else format_exact(scale(raw, decimals)).replace(",", "").replace("−", "-")
+
+
+def _envelope(edition: Edition, path: str) -> Json:
+    return {
+        "self": edition.config.site_url + path,
+        "method_version": edition.method_version,
+        "digest": edition.digest,
+        "notice": DISCLAIMER,
+    }
+
+
+def metric_row(metric: Metric, *, with_detail: bool = True) -> Json:
+    """One metric: `value` null is unknown and has a reason."""
+    row: Json = {
+        "name": metric.name,
+        "title": describe(metric.name).title,
+        "value": None if metric.value is None else format(metric.value, "f"),
+        "unit": metric.unit,
+        "text": metric.text,
+        "quality": metric.quality,
+        "reason": metric.reason,
+        "block_number": metric.as_of_number,
+        "block_hash": metric.as_of_hash,
+        "block_time": _time(metric.as_of_time),
+        "day": metric.day,
+        "is_day_final": metric.is_day_final,
+        "window_days": metric.window_days,
+        "observations": metric.n_obs,
+        "events": metric.n_events,
+        "interval": None if metric.ci_low is None and metric.ci_high is None else [metric.ci_low, metric.ci_high],
+        "method_version": metric.method_version,
+        "inputs_digest": metric.inputs_digest,
+    }
+    return row | {"detail": metric.detail} if with_detail else row
+
+
+def event_row(row: EventRow, place: Place, asset: Asset | None) -> Json:
+    """One fact with its evidence."""
+    return {
+        "fund": place.fund.slug,
+        "segment": place.segment.slug,
+        "source_kind": place.chain.kind,
+        "role": row.role,
+        "amount_raw": None if row.amount_raw is None else str(row.amount_raw),
+        "decimals": asset.decimals if asset else None,
+        "amount": _digits(row.amount_raw, asset.decimals) if asset else None,
+        "asset": asset.symbol if asset else None,
+        "account": row.account,
+        "market": row.market,
+        "block_number": row.block_number,
+        "block_hash": row.block_hash,
+        "block_time": _time(row.block_time),
+        "since_number": row.since_number,
+        "tx_hash": row.tx_hash,
+        "log_index": row.log_index,
+        "fact_no": row.fact_no,
+    }
+
+
+def _status(edition: Edition, place: Place) -> Json:
+    figures = Figures(edition, place)
+    badge = figures.badge()
+    return {
+        "slug": place.segment.slug,
+        "name": place.segment.name,
+        "status": badge.key,
+        "status_words": badge.word,
+        "at_best": badge.note or None,
+        "status_reason": figures.status_reason(),
+        "data_status": figures.data()[0],
+        "data_reason": figures.data()[1],
+    }
+
+
+def _fund(place: Place) -> Json:
+    chain = place.chain
+    return {
+        "slug": place.fund.slug,
+        "name": place.fund.name,
+        "kind": place.fund.kind,
+        "platform": place.platform.name,
+        "chain": {"id": chain.chain_id, "slug": chain.slug, "name": chain.name},
+        "source_kind": chain.kind,
+        "replay_of": f"{chain.name}: {kind_words(chain.kind)}" if kind_words(chain.kind) else None,
+        "provenance": chain.provenance or None,
+        "page": f"/funds/{place.fund.slug}",
+    }
+
+
+def funds_json(edition: Edition) -> Json:
+    """All funds with the status and latest numbers of each segment; details are in each fund's own twin."""
+    funds = []
+    for places in edition.funds().values():
+        segments = [
+            _status(edition, place)
+            | {"metrics": [metric_row(one, with_detail=False) for one in edition.metrics_of(place).values()]}
+            for place in worst_first(edition, places)
+        ]
+        funds.append(_fund(places[0]) | {"segments": segments})
+    return _envelope(edition, "/funds.json") | {"funds": funds}
+
+
+def fund_json(edition: Edition, slug: str) -> Json | None:
+    """One fund with everything its page shows; None where there is no such fund."""
+    places = edition.funds().get(slug)
+    if not places:
+        return None
+    fund = places[0].fund
+    told = {
+        "summary": fund.summary,
+        "methodology": fund.methodology,
+        "control": fund.control,
+        "contracts": fund.contracts,
+        "waterfall": fund.waterfall,
+        "sources": fund.sources,
+        "caveats": fund.caveats,
+        "file_digest": fund.file_digest,
+        "segments": [_segment(edition, place) for place in worst_first(edition, places)],
+    }
+    return _envelope(edition, f"/funds/{slug}.json") | _fund(places[0]) | told
+
+
+def _segment(edition: Edition, place: Place) -> Json:
+    losses = list_events(edition.session, [place.segment_id], LOSS_ROLES)
+    closed = list_events(edition.session, [place.segment_id], [Role.LIQUIDATION])
+    points = balance_series(edition.session, place) if place.asset else []
+    return _status(edition, place) | {
+        "asset": {"symbol": place.asset.symbol, "decimals": place.asset.decimals} if place.asset else None,
+        "metrics": [metric_row(one) for one in edition.metrics_of(place).values()],
+        "losses": [event_row(row, place, edition.assets.get(row.asset_id or 0)) for row in losses],
+        "liquidations": {"count": count_liquidations(closed), "sums": _sums(edition, closed)},
+        "balance": {
+            "columns": ["block_number", "block_time", "value_raw", "value"],
+            "rows": [
+                [
+                    point.number,
+                    _time(point.time),
+                    None if point.value_raw is None else str(point.value_raw),
+                    _digits(point.value_raw, point.decimals),
+                ]
+                for point in points
+            ],
+        },
+    }
+
+
+def _sums(edition: Edition, rows: Iterable[EventRow]) -> list[Json]:
+    by_side: dict[str, list[EventRow]] = {}
+    for row in rows:
+        by_side.setdefault(row.side or "", []).append(row)
+    found = []
+    for side, group in sorted(by_side.items()):
+        for one in sum_by_asset(group):
+            asset = edition.assets.get(one.asset_id or 0)
+            found.append(
+                {
+                    "side": side,
+                    "asset": asset.symbol if asset else None,
+                    "asset_address": asset.address if asset else None,
+                    "count": one.count,
+                    "sum_raw": str(one.raw),
+                    "decimals": asset.decimals if asset else None,
+                    "sum": _digits(one.raw, asset.decimals) if asset else None,
+                }
+            )
+    return found
+
+
+def number_json(edition: Edition, slug: str, name: str) -> Json | None:
+    """One number of each segment with readings, prices and history; None where that fund has no such metric."""
+    places = [place for place in edition.funds().get(slug, []) if name in edition.metrics_of(place)]
+    if not places:
+        return None
+    parts = [_number(edition, place, name) for place in worst_first(edition, places)]
+    return _envelope(edition, f"/funds/{slug}/facts/{name}.json") | _fund(places[0]) | {"segments": parts}
+
+
+def _number(edition: Edition, place: Place, name: str) -> Json:
+    metric = edition.metrics_of(place)[name]
+    readings, count = readings_behind(
+        edition.session, place.segment_id, readings_of(name), metric.as_of_number, limit=MOST_READINGS
+    )
+    return {
+        "slug": place.segment.slug,
+        "metric": metric_row(metric),
+        "readings_count": count,
+        "readings": [
+            {
+                "name": row.name,
+                "subject": row.subject,
+                "contract": row.contract,
+                "call": row.call,
+                "block_number": row.block_number,
+                "block_hash": row.block_hash,
+                "block_time": _time(row.block_time),
+                "value_raw": None if row.value_raw is None else str(row.value_raw),
+                "decimals": row.decimals,
+                "value": _digits(row.value_raw, row.decimals),
+                "error": row.error,
+            }
+            for row in readings
+        ],
+        "prices": [
+            {
+                "asset": asset.symbol,
+                "feed": price.feed,
+                "block_number": price.block_number,
+                "block_hash": price.block_hash,
+                "answer_raw": None if price.answer_raw is None else str(price.answer_raw),
+                "decimals": price.decimals,
+                "usd": _digits(price.answer_raw, price.decimals),
+                "updated_at": _time(price.updated_at),
+                "error": price.error,
+            }
+            for price, asset in prices_behind(edition.session, place.chain.chain_id, metric.as_of_number)
+        ],
+        "history": [
+            metric_row(row, with_detail=False) for row in metric_history(edition.session, place.segment_id, name)
+        ],
+    }
+
+
+def events_json(edition: Edition) -> Json:
+    """The newest losses and payouts of all funds, one row a fact, and how many there are in all."""
+    places = {place.segment_id: place for place in edition.places}
+    rows = list_events(edition.session, list(places), LOSS_ROLES)
+    newest = list(reversed(rows))[:MOST_EVENTS]
+    shown = [event_row(row, places[row.segment_id], edition.assets.get(row.asset_id or 0)) for row in newest]
+    return _envelope(edition, "/events.json") | {"count": len(rows), "events": shown}
+
+
+def status_json(edition: Edition) -> Json:
+    """How our own sources stand."""
+    chains = [
+        {
+            "id": source.state.chain.chain_id,
+            "name": source.state.chain.name,
+            "source_kind": source.state.chain.kind,
+            "status": source.state.chain.status,
+            "reason": source.state.chain.status_reason,
+            "is_current": source.is_current,
+            "head_number": source.state.chain.head_number,
+            "head_time": _time(source.state.chain.head_time),
+            "finalized_number": source.state.chain.finalized_number,
+            "followed_to": source.state.tip.number if source.state.tip else None,
+            "lag_seconds": None if source.lag is None else int(source.lag.total_seconds()),
+        }
+        for source in edition.sources
+    ]
+    holes = segment_holes(edition)
+    segments = [
+        _status(edition, place)
+        | {
+            "indexed": place.segment.status,
+            "indexed_reason": place.segment.status_reason,
+            "holes": holes.get(place.segment.slug, []),
+        }
+        for place in edition.places
+    ]
+    return _envelope(edition, "/status.json") | {"chains": chains, "segments": segments}

@@ -1,0 +1,116 @@
+"""Every metric that pages know: its title, its sentence, which way it is rounded, and the readings behind it."""
+
+from dataclasses import dataclass
+
+from ledger.kinds import ReadingName as R
+from web.numbers import Rounding
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One metric in words."""
+
+    title: str
+    sentence: str
+    rounding: Rounding = Rounding.NEAREST
+    readings: tuple[R, ...] = ()
+
+
+_BALANCE = (R.BALANCE, R.WALLET_BALANCE, R.VAULT_BALANCE)
+_POSITIONS = (R.ACCOUNT_VALUE, R.MARGIN_REQUIREMENT, R.TAKER_SIZE, R.POSITION_SIZE, R.INDEX_PRICE)
+_EXPOSURE = (
+    R.TAKER_SIZE,
+    R.INDEX_PRICE,
+    R.TOTAL_BORROW,
+    R.TOTAL_SUPPLY,
+    R.OPEN_INTEREST_LONG,
+    R.OPEN_INTEREST_SHORT,
+)
+_COUNTERS = (R.INSURANCE_USED, R.SOCIALISED_LOSS_TOTAL)
+UP, DOWN = Rounding.UP, Rounding.DOWN
+
+METRICS: dict[str, Entry] = {
+    "status": Entry("Published status", "Worst of the last three known daily bands."),
+    "status_raw": Entry("Raw daily band", "Worst band of all graded metrics at this block."),
+    "data_status": Entry("Data status", "How far the readings behind the numbers can be relied on."),
+    "gross_balance": Entry(
+        "Gross balance", "What the fund holds, before any haircut, in its own asset.", DOWN, _BALANCE
+    ),
+    "usable_value": Entry(
+        "Usable value", "What could really be paid out in a stress, after haircuts and access limits.", DOWN, _BALANCE
+    ),
+    "usable_value_min_7d": Entry(
+        "Lowest usable value in 7 days", "The band is decided on this, so that a top-up for a day lifts nothing.", DOWN
+    ),
+    "exposure": Entry("Open interest or borrows", "What the fund stands behind.", UP, _EXPOSURE),
+    "coverage_of_exposure": Entry(
+        "Usable value ÷ exposure", "How much of the exposure the fund could pay; shown, never graded alone.", DOWN
+    ),
+    "coverage": Entry("Coverage", "Usable value divided by the reference loss.", DOWN, _BALANCE),
+    "reference_loss": Entry("Reference loss", "The loss that coverage is held against: the harder of two.", UP),
+    "worst_1d": Entry("Worst day", "Largest sum of gross shortfalls within 24 hours.", UP, _COUNTERS),
+    "worst_7d": Entry("Worst 7 days", "Largest sum of gross shortfalls within 7 days.", UP, _COUNTERS),
+    "worst_30d": Entry("Worst 30 days", "Largest sum of gross shortfalls within 30 days.", UP, _COUNTERS),
+    "worst_7d_scaled": Entry(
+        "Worst 7 days, scaled", "The worst 7 days as they would be at today's exposure.", UP, _COUNTERS
+    ),
+    "coverage_worst_7d": Entry(
+        "Coverage of the scaled worst 7 days", "Lowest usable value of 7 days over the scaled worst 7 days.", DOWN
+    ),
+    "gap_survived": Entry(
+        "Gap survived", "Largest instant move of all prices, either way, that the fund could pay for.", DOWN, _POSITIONS
+    ),
+    "stress_coverage_20": Entry(
+        "Coverage of a 20 % move",
+        "Usable value over the loss of an instant 20 % move, worse direction.",
+        DOWN,
+        _POSITIONS,
+    ),
+    "observed_days": Entry("Observed days", "Days whose every block was scanned.", DOWN),
+    "shortfall_day_bound": Entry(
+        "Upper bound of a shortfall day", "Highest daily chance of a shortfall that the record does not refute.", UP
+    ),
+    "episodes": Entry("Episodes", "Runs of shortfalls less than 24 hours apart.", UP),
+    "shortfall_total": Entry("Shortfalls recognised", "Sum of gross shortfalls since observation began.", UP),
+    "payout_total": Entry("Paid out", "Sum of what the fund paid for shortfalls.", Rounding.NEAREST, _COUNTERS),
+    "runway": Entry("Runway", "Days until the fund is empty at the pace of the last 90 days.", DOWN, _BALANCE),
+    "max_drawdown": Entry(
+        "Largest drawdown", "Deepest fall of the balance from an earlier peak, in its own asset.", UP, _BALANCE
+    ),
+    "self_funding": Entry("Self-funding", "Recurring inflow over gross shortfall.", DOWN),
+    "inflow_total": Entry("Inflows", "Everything paid into the fund.", DOWN),
+    "outflow_total": Entry("Outflows", "Everything that left the fund.", UP),
+    "explained_share": Entry(
+        "Explained by facts", "Share of the balance's change that indexed facts explain.", DOWN, _BALANCE
+    ),
+    "uncovered_loss_365d": Entry(
+        "Uncovered loss, 365 days", "Losses that the fund did not pay: ADL, socialised, unresolved.", UP, _COUNTERS
+    ),
+    "uncovered_loss_30d": Entry("Uncovered loss, 30 days", "The same within the last 30 days.", UP, _COUNTERS),
+    "unresolved_deficit": Entry("Unresolved deficit", "Shortfall that nobody has paid yet.", UP),
+    "unbooked_loss": Entry(
+        "Unbooked loss",
+        "Sum of negative account values that no event has recorded yet.",
+        UP,
+        (R.ACCOUNT_VALUE, R.MARGIN_REQUIREMENT),
+    ),
+    "liquidations": Entry("Liquidations", "Forced closures observed.", UP),
+    "socialised_total": Entry("Socialised losses", "Losses taken from users who had no part in them.", UP, _COUNTERS),
+    "market_cover": Entry(
+        "Cover by market",
+        "What each market's cap would still pay.",
+        DOWN,
+        (R.INSURANCE_CAP, R.INSURANCE_USED, R.OPEN_INTEREST_LONG, R.OPEN_INTEREST_SHORT),
+    ),
+}
+
+
+def describe(name: str) -> Entry:
+    """The words of a metric; one that pages do not know yet is shown under its own name."""
+    return METRICS.get(name, Entry(name.replace("_", " ").capitalize(), ""))
+
+
+def readings_of(name: str) -> tuple[str, ...]:
+    """Names of the readings that a metric's fact page shows as evidence."""
+    found = describe(name).readings or _BALANCE + _EXPOSURE
+    return tuple(dict.fromkeys(str(reading) for reading in found))

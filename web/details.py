@@ -1,0 +1,129 @@
+"""A metric's stored detail as tables: known keys in the field's words, unknown ones under their own name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from web.contexts import Cell, Table
+from web.numbers import INVALID, finite, format_decimal, format_exact, format_fraction, format_ratio, format_usd
+
+WORDS = {
+    "qty": "Quantity",
+    "quantity": "Quantity",
+    "floor_haircut": "Policy haircut",
+    "depth_haircut": "Depth haircut",
+    "haircut": "Haircut",
+    "counted": "Counted",
+    "access": "Access",
+    "value_usd": "Value",
+    "requirement_usd": "Margin requirement",
+    "since_block": "Since block",
+    "is_refused": "Liquidation refused",
+    "loss_beyond_fund": "Loss beyond the fund",
+    "ratio": "Coverage",
+    "shock": "Move",
+    "cap": "Cap",
+    "used": "Used",
+    "left": "Left",
+}
+_FRACTIONS = frozenset({"shock", "access", "floor_haircut", "depth_haircut", "haircut", "share", "fraction", "cover"})
+_USD = frozenset({"loss", "usable", "counted", "price", "usd", "value", "scaled", "reference_loss", "loss_beyond_fund"})
+_RATIOS = frozenset({"ratio", "coverage", "m3", "m6"})
+_NAMES = ("account", "market", "asset", "address", "symbol", "hash", "digest", "name", "text", "source", "reason")
+_BLOCKS = ("block", "number")
+MAX_ROWS = 200
+
+
+def detail_of(metric: Any) -> Mapping[str, Any]:
+    """A metric's detail, empty where there is none."""
+    detail = getattr(metric, "detail", None)
+    return detail if isinstance(detail, Mapping) else {}
+
+
+def rows_of(value: Any) -> list[Mapping[str, Any]]:
+    """The rows in a detail value: a list of mappings as it is, a mapping of mappings with its keys as `name`."""
+    if isinstance(value, Mapping):
+        return [{"name": key, **row} for key, row in value.items() if isinstance(row, Mapping)]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [row for row in value if isinstance(row, Mapping)]
+    return []
+
+
+def word(key: str) -> str:
+    """A key in words."""
+    if key in WORDS:
+        return WORDS[key]
+    text = key.removesuffix("_raw").removesuffix("_usd").replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+def shorten(text: str) -> str:
+    """0x1234…abcd for a hash or address; other text as it is, cut at 60 characters."""
+    if text.startswith("0x") and len(text) >= 42:
+        return f"{text[:8]}…{text[-4:]}"
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def cell(key: str, value: Any) -> Cell:
+    """One value of a detail as its key says to read it; never NaN, never None."""
+    if value is None:
+        return Cell("unknown")
+    if isinstance(value, bool):
+        return Cell("yes" if value else "no")
+    if isinstance(value, Mapping | list | tuple):
+        return Cell(_joined(value))
+    number = None if key.startswith(_NAMES) else finite(value)
+    if number is None:
+        is_text = isinstance(value, str) and value.strip().lower() not in ("nan", "inf", "-inf", "infinity", "none")
+        return Cell(shorten(value), title=value if shorten(value) != value else "") if is_text else Cell(INVALID)
+    return Cell(_number(key, number), is_number=True, title=format_exact(number))
+
+
+def _joined(value: Any) -> str:
+    pairs = value.items() if isinstance(value, Mapping) else ((None, one) for one in value)
+    return (
+        ", ".join(f"{word(key)} {cell(key, one).text}" if key else cell("", one).text for key, one in pairs) or "none"
+    )
+
+
+def _number(key: str, number: Any) -> str:
+    if key in _FRACTIONS:
+        text = format_fraction(number)
+        return f"+{text}" if key == "shock" and number > 0 else text
+    if key in _RATIOS:
+        return format_ratio(number)
+    if key in _USD or key.endswith("_usd"):
+        return format_usd(number)
+    if key.endswith(_BLOCKS) or number == number.to_integral_value():
+        return format_exact(number)
+    return format_decimal(number, 6).rstrip("0")
+
+
+def table_of(caption: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str] = ()) -> Table | None:
+    """A table of detail rows: the named keys first if the rows have them, then the others; None without rows."""
+    if not rows:
+        return None
+    present = list(dict.fromkeys(key for row in rows for key in row))
+    columns = [key for key in keys if key in present] + [key for key in present if key not in keys]
+    shown = rows[:MAX_ROWS]
+    body = tuple(tuple(cell(key, row.get(key)) for key in columns) for row in shown)
+    heads = tuple(
+        Cell(word(key), is_number=any(line[place].is_number for line in body)) for place, key in enumerate(columns)
+    )
+    note = f"The first {len(shown):,} of {len(rows):,} rows." if len(rows) > len(shown) else ""
+    return Table(caption, heads, body, note)
+
+
+def split_detail(detail: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Table]]:
+    """A whole detail: single values as pairs of words, nested ones as tables."""
+    pairs: list[tuple[str, str]] = []
+    tables: list[Table] = []
+    for key, value in detail.items():
+        rows = rows_of(value)
+        if not rows and isinstance(value, Mapping) and value:
+            rows = [{"name": name, "value_": one} for name, one in value.items()]
+        table = table_of(word(key), rows)
+        if table is not None:
+            tables.append(table)
+        else:
+            pairs.append((word(key), cell(key, value).text))
+    return pairs, tables

@@ -1,0 +1,128 @@
+"""One consistent state of the ledger, from which pages, twins and feeds are made; what they share is asked once."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from sqlmodel import Session
+
+from ledger.clock import Clock, chain_now
+from ledger.kinds import ChainStatus, FundKind, SourceKind
+from ledger.pages import ChainState, Place, assets_by_id, latest_metrics, list_chains, list_places
+from ledger.tables import Asset, Chain, Metric
+from web.contexts import Replay
+from web.words import kind_words
+
+DOCS = Path(__file__).parent.parent / "docs"
+CURRENT_WITHIN = timedelta(minutes=30)  # METHOD M13: older than this is stale.
+
+
+@dataclass(frozen=True)
+class SiteConfig:
+    """What whoever runs the site decides."""
+
+    site_url: str = ""
+    """Address people reach it under, without a slash at the end; empty: links stay relative to the host."""
+    docs: Path = field(default=DOCS)
+    """Directory with methodology.md and glossary.md."""
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """How one chain, recording or venue stands."""
+
+    state: ChainState
+    lag: timedelta | None
+    """Time from the tip we followed to now, on the chain's own clock; None before anything was followed."""
+
+    @property
+    def is_current(self) -> bool:
+        """Followed, and not further behind than the method allows."""
+        is_followed = self.state.chain.status == ChainStatus.FOLLOWING
+        return is_followed and self.lag is not None and self.lag <= CURRENT_WITHIN
+
+
+class Edition:
+    """Everything the ledger says at one moment; lives as long as its session."""
+
+    def __init__(self, session: Session, clock: Clock, config: SiteConfig) -> None:
+        self.session = session
+        self.clock = clock
+        self.config = config
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """All segments."""
+        return list_places(self.session)
+
+    @cached_property
+    def metrics(self) -> dict[int, dict[str, Metric]]:
+        """Latest metrics by segment and name."""
+        return latest_metrics(self.session, [place.segment_id for place in self.places])
+
+    @cached_property
+    def assets(self) -> dict[int, Asset]:
+        """All assets."""
+        return assets_by_id(self.session)
+
+    @cached_property
+    def sources(self) -> list[SourceState]:
+        """All chains a fund lives on."""
+        return [SourceState(state, self._lag(state)) for state in list_chains(self.session)]
+
+    def _lag(self, state: ChainState) -> timedelta | None:
+        now = chain_now(state.chain, self.clock)
+        return None if now is None or state.tip_time is None else max(now - state.tip_time, timedelta())
+
+    def metrics_of(self, place: Place) -> dict[str, Metric]:
+        """Latest metrics of one segment; empty where none was computed."""
+        return self.metrics.get(place.segment_id, {})
+
+    def funds(self) -> dict[str, list[Place]]:
+        """Segments by fund slug, in order of slugs."""
+        found: dict[str, list[Place]] = {}
+        for place in self.places:
+            found.setdefault(place.fund.slug, []).append(place)
+        return found
+
+    @cached_property
+    def as_of(self) -> tuple[datetime, datetime] | None:
+        """Oldest and newest time of the segments' numbers, or None before any was computed."""
+        times = [next(iter(found.values())).as_of_time for found in self.metrics.values() if found]
+        return (min(times), max(times)) if times else None
+
+    @cached_property
+    def method_version(self) -> str:
+        """Version of the method behind the numbers; empty before any was computed."""
+        return max((m.method_version for found in self.metrics.values() for m in found.values()), default="")
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of every latest number and fund file."""
+        slugs = {place.segment_id: place.segment.slug for place in self.places}
+        numbers = [
+            [slugs[m.segment_id], m.name, m.day, m.as_of_hash, m.method_version, str(m.value), m.text, m.inputs_digest]
+            for found in self.metrics.values()
+            for m in found.values()
+        ]
+        files = sorted({(place.fund.slug, place.fund.file_digest) for place in self.places})
+        text = json.dumps([sorted(numbers, key=str), files], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def replays_of(places: list[Place]) -> tuple[Replay, ...]:
+    """The recordings behind these segments, each once."""
+    chains: dict[int, Chain] = {place.chain.chain_id: place.chain for place in places}
+    return tuple(
+        Replay(name=chain.name, kind=kind_words(chain.kind), provenance=chain.provenance)
+        for chain in chains.values()
+        if chain.kind != SourceKind.LIVE
+    )
+
+
+def has_fund(place: Place) -> bool:
+    """False where users carry losses by design."""
+    return place.fund.kind != FundKind.NO_FUND

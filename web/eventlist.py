@@ -1,0 +1,54 @@
+"""The page of events: losses and payouts of all funds, newest first, and liquidations by fund and month."""
+
+from collections.abc import Sequence
+
+from ledger.kinds import Role
+from ledger.pages import EventRow, Place, list_events
+from web.contexts import Cell, EventsPage, Table
+from web.edition import Edition
+from web.frames import frame
+from web.home import last_events
+from web.losses import count_liquidations
+
+MOST_LINES = 200
+
+
+def events_page(edition: Edition) -> EventsPage:
+    """The newest events and all liquidations, counted."""
+    lines = last_events(edition)
+    return EventsPage(
+        frame=frame(
+            edition,
+            "/events",
+            "Events",
+            description="Shortfalls, payouts, auto-deleveraging and socialised losses, each with its evidence",
+            json_path="/events.json",
+            places=edition.places,
+        ),
+        events=tuple(lines[:MOST_LINES]),
+        total=len(lines),
+        liquidations=_liquidations(edition),
+    )
+
+
+def _liquidations(edition: Edition) -> Table | None:
+    rows = list_events(edition.session, [place.segment_id for place in edition.places], [Role.LIQUIDATION])
+    if not rows:
+        return None
+    places = {place.segment_id: place for place in edition.places}
+    found: dict[tuple[str, int], list[EventRow]] = {}
+    for row in rows:
+        found.setdefault((f"{row.block_time:%Y-%m}", row.segment_id), []).append(row)
+    keys = sorted(found, key=lambda key: (key[0], places[key[1]].segment.slug), reverse=True)
+    body = tuple(_line(places[segment_id], month, found[month, segment_id]) for month, segment_id in keys)
+    heads = (Cell("Month"), Cell("Fund"), Cell("Liquidations", is_number=True), Cell("Accounts", is_number=True))
+    return Table("Liquidations by month", heads, body)
+
+
+def _line(place: Place, month: str, rows: Sequence[EventRow]) -> tuple[Cell, ...]:
+    return (
+        Cell(month),
+        Cell(place.fund.name, href=f"/funds/{place.fund.slug}#liquidations"),
+        Cell(f"{count_liquidations(rows):,}", is_number=True),
+        Cell(f"{len({row.account for row in rows if row.account}):,}", is_number=True),
+    )

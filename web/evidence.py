@@ -1,0 +1,128 @@
+"""Facts as evidence: exact sums by asset, grouping by day where they are many, and where each can be checked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from ledger.kinds import Role
+from ledger.pages import EventRow, Place
+from ledger.tables import Asset
+from web.contexts import EventLine
+from web.details import shorten
+from web.numbers import format_amount, format_block, format_count, format_date, format_exact, format_time, scale
+from web.words import kind_words, role_words
+
+LOSS_ROLES = (Role.SHORTFALL, Role.PAYOUT, Role.SOCIALISED_LOSS, Role.ADL)
+GROUP_FROM = 3
+"""From this many facts of one role, segment and day on, a list shows the day as one line."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """An exact sum of facts in one asset: `raw` in smallest units; how many facts, and the largest of them."""
+
+    asset_id: int | None
+    raw: int
+    count: int
+    largest: EventRow | None
+
+
+def sum_by_asset(rows: Iterable[EventRow]) -> list[Sum]:
+    """Exact sums by asset, in order of assets; facts without an amount count but add nothing."""
+    found: dict[int | None, list[EventRow]] = {}
+    for row in rows:
+        found.setdefault(row.asset_id, []).append(row)
+    return [_sum(asset_id, found[asset_id]) for asset_id in sorted(found, key=lambda one: (one is None, one))]
+
+
+def _sum(asset_id: int | None, rows: list[EventRow]) -> Sum:
+    sized = [row for row in rows if row.amount_raw is not None]
+    largest = max(sized, key=lambda row: abs(row.amount_raw or 0), default=None)
+    return Sum(asset_id, sum(row.amount_raw or 0 for row in sized), len(rows), largest)
+
+
+def amount_text(raw: int | None, asset: Asset | None, *, exact: bool = False) -> str:
+    """An amount with its symbol; unknown where no amount is stored, smallest units where the asset is not known."""
+    if raw is None:
+        return "unknown"
+    if asset is None:
+        return f"{raw:,} smallest units"
+    value = scale(raw, asset.decimals)
+    return f"{format_exact(value)}\N{NO-BREAK SPACE}{asset.symbol}" if exact else format_amount(value, asset.symbol)
+
+
+def sums_text(sums: Sequence[Sum], assets: Mapping[int, Asset]) -> str:
+    """All sums, one after the other: assets are never added up."""
+    return " + ".join(amount_text(one.raw, assets.get(one.asset_id or 0)) for one in sums)
+
+
+def evidence_text(row: EventRow, place: Place) -> str:
+    """Where the fact can be checked: transaction, block and log, or the two polls it happened between."""
+    if place.chain.is_venue:
+        since = f"polls {row.since_number} to" if row.since_number is not None else "poll"
+        return f"{since} {row.block_number}, row {row.log_index}"
+    block = format_block(row.block_number, is_venue=False)
+    transaction = f"tx {shorten(row.tx_hash)}, " if row.tx_hash else ""
+    return f"{transaction}{block}, log {row.log_index}"
+
+
+def evidence_href(row: EventRow, place: Place) -> str:
+    """The transaction on the chain's explorer; empty where there is none."""
+    explorer = place.chain.explorer.rstrip("/")
+    return f"{explorer}/tx/{row.tx_hash}" if explorer.startswith("https://") and row.tx_hash else ""
+
+
+def event_anchor(row: EventRow, place: Place, *, is_group: bool) -> str:
+    """A stable id: the same fact or day has the same one after a rebuild."""
+    day = f"{row.block_time:%Y-%m-%d}"
+    segment = place.segment.slug.replace("/", "-")
+    own = "" if is_group else f"-{row.block_number}-{row.log_index}-{row.fact_no}"
+    return f"{row.role}-{segment}-{day}{own}".replace("_", "-")
+
+
+def event_lines(rows: Sequence[EventRow], places: Mapping[int, Place], assets: Mapping[int, Asset]) -> list[EventLine]:
+    """Events newest first; three or more of one segment, role and day make one line with their exact sum."""
+
+    def key(row: EventRow) -> tuple[str, int, str]:
+        return f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role
+
+    lines = []
+    for (_, segment_id, _), group in groupby(sorted(rows, key=key), key=key):
+        found = list(group)
+        place = places[segment_id]
+        if len(found) >= GROUP_FROM:
+            lines.append(_line(found, place, assets))
+        else:
+            lines.extend(_line([row], place, assets) for row in found)
+    return sorted(lines, key=lambda line: (line.iso, line.anchor), reverse=True)
+
+
+def _line(rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset]) -> EventLine:
+    last = max(rows, key=lambda row: (row.block_time, row.log_index))
+    is_group = len(rows) > 1
+    anchor = event_anchor(last, place, is_group=is_group)
+    days = "polls" if place.chain.is_venue else "logs"
+    return EventLine(
+        anchor=anchor,
+        when=format_date(last.block_time) if is_group else format_time(last.block_time),
+        iso=f"{last.block_time:%Y-%m-%dT%H:%M:%SZ}",
+        fund=place.fund.name,
+        href=f"/funds/{place.fund.slug}#{anchor}",
+        kind=kind_words(place.chain.kind),
+        what=role_words(last.role),
+        amount=sums_text(sum_by_asset(rows), assets),
+        who=_concerned(rows, assets),
+        count=len(rows),
+        evidence=f"{format_count(len(rows), 'fact')} in {days} of that day" if is_group else evidence_text(last, place),
+        evidence_href="" if is_group else evidence_href(last, place),
+    )
+
+
+def _concerned(rows: Sequence[EventRow], assets: Mapping[int, Asset]) -> str:
+    """The market or account of these facts, if they share one."""
+    names = {asset.address: asset.symbol for asset in assets.values()}
+    found = {row.market or row.account or "" for row in rows}
+    if len(found) > 1:
+        return "several"
+    one = next(iter(found))
+    return names.get(one, shorten(one))

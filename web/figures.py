@@ -1,0 +1,157 @@
+"""One metric row as the figure pages print: text, all digits, block and time, quality with its reason."""
+
+from decimal import Decimal
+
+from ledger.pages import Place
+from ledger.tables import Metric
+from web.catalogue import describe
+from web.contexts import Badge, Figure
+from web.edition import Edition, has_fund
+from web.numbers import (
+    INVALID,
+    Rounding,
+    finite,
+    format_block,
+    format_exact_value,
+    format_time,
+    format_value,
+)
+from web.words import BAND_WORDS, NOT_COMPUTED, badge, data_words
+
+UNKNOWN = "unknown"
+BOUND_WORDS = ("at least", "lower bound")
+
+
+class Figures:
+    """The printed numbers of one segment."""
+
+    def __init__(self, edition: Edition, place: Place) -> None:
+        self.place = place
+        self.metrics = edition.metrics_of(place)
+
+    def __call__(self, name: str) -> Figure:
+        """The figure of a metric; a metric that is not there is unknown and says so."""
+        metric = self.metrics.get(name)
+        if metric is None:
+            return self._absent(name)
+        return figure(metric, self.place)
+
+    def _absent(self, name: str) -> Figure:
+        no_fund = not has_fund(self.place)
+        reason = "there is no fund, by design" if no_fund else NOT_COMPUTED
+        word = "no fund" if no_fund else UNKNOWN
+        return Figure(name, describe(name).title, word, word, "", "", UNKNOWN, reason, "", "")
+
+    def all(self) -> tuple[Figure, ...]:
+        """Every metric that was computed, by title."""
+        found = [figure(metric, self.place) for metric in self.metrics.values()]
+        return tuple(sorted(found, key=lambda one: one.title))
+
+    def metric(self, name: str) -> Metric | None:
+        """The row itself, for its detail."""
+        return self.metrics.get(name)
+
+    def badge(self) -> Badge:
+        """Published status; a segment that was never computed is Not computable, or No fund by its kind."""
+        metric = self.metrics.get("status")
+        if metric is None:
+            return badge(None if has_fund(self.place) else "no_fund")
+        best = (metric.detail or {}).get("at_best")
+        return badge(metric.text, f"at best {band_word(best)}" if best is not None else "")
+
+    def status_reason(self) -> str:
+        """Why the status is what it is, where the numbers alone do not say it."""
+        metric = self.metrics.get("status")
+        if metric is not None:
+            return metric.reason
+        parts = (self.place.segment.status_reason, self.place.chain.status_reason)
+        return next((reason for reason in parts if reason), "" if not has_fund(self.place) else NOT_COMPUTED)
+
+    def data(self) -> tuple[str, str]:
+        """Data status in words, and its reason."""
+        metric = self.metrics.get("data_status")
+        if metric is None:
+            return UNKNOWN, self.place.segment.status_reason or NOT_COMPUTED
+        return data_words(metric.text), metric.reason
+
+    def as_of(self) -> str:
+        """Block and time of the segment's numbers; empty before any."""
+        metric = next(iter(self.metrics.values()), None)
+        return as_of_words(metric, self.place) if metric else ""
+
+
+def band_word(band: object) -> str:
+    """A band in words, whether stored as its number or its name."""
+    number = finite(band)
+    if number is not None and 0 <= number < len(BAND_WORDS):
+        return BAND_WORDS[int(number)]
+    return str(band).replace("_", " ").capitalize()
+
+
+def as_of_words(metric: Metric, place: Place) -> str:
+    """block 12,345 (24 May 2021, 17:02 UTC)."""
+    block = format_block(metric.as_of_number, is_venue=place.chain.is_venue)
+    return f"{block} ({format_time(metric.as_of_time)})"
+
+
+def figure(metric: Metric, place: Place) -> Figure:
+    """The figure of one stored row."""
+    entry = describe(metric.name)
+    text, exact = _printed(metric, entry.rounding)
+    quality = metric.quality if text != INVALID else UNKNOWN
+    reason = metric.reason if text != INVALID else "the stored value is no finite number"
+    if text == UNKNOWN and not has_fund(place):
+        text = exact = "no fund"
+        reason = reason or "there is no fund, by design"
+    return Figure(
+        name=metric.name,
+        title=entry.title,
+        text=text,
+        exact=exact,
+        unit=metric.unit,
+        as_of=as_of_words(metric, place),
+        quality=UNKNOWN if text == UNKNOWN else quality,
+        reason=reason or (NOT_COMPUTED if text == UNKNOWN else ""),
+        interval=_interval(metric, entry.rounding),
+        href=f"/funds/{place.fund.slug}/facts/{metric.name}",
+    )
+
+
+def _printed(metric: Metric, rounding: Rounding) -> tuple[str, str]:
+    """Short and full text of a value, of its words, or of not knowing."""
+    words = (metric.text or "").replace(">=", "≥").replace("<=", "≤")
+    if metric.name in ("status", "status_raw"):
+        return _status_text(metric)
+    if metric.name == "data_status":
+        return (data_words(metric.text),) * 2
+    if metric.value is None:
+        return (words, words) if words and metric.quality != UNKNOWN else (UNKNOWN, UNKNOWN)
+    value = finite(metric.value)
+    if value is None:
+        return INVALID, INVALID
+    if words.startswith(("≥", "≤")):
+        return words, words
+    bound = "at least " if _is_bound(metric) else ""
+    return bound + format_value(value, metric.unit, rounding), bound + format_exact_value(value, metric.unit)
+
+
+def _status_text(metric: Metric) -> tuple[str, str]:
+    if metric.name == "status":
+        shown = badge(metric.text)
+        return (shown.word,) * 2
+    if metric.value is None:
+        return (metric.text.replace("_", " ").capitalize(),) * 2 if metric.text else (UNKNOWN,) * 2
+    return (band_word(metric.value),) * 2
+
+
+def _is_bound(metric: Metric) -> bool:
+    is_marked = (metric.detail or {}).get("is_lower_bound") is True
+    return is_marked or (metric.quality == "partial" and any(word in metric.reason.lower() for word in BOUND_WORDS))
+
+
+def _interval(metric: Metric, rounding: Rounding) -> str:
+    ends = [finite(end) for end in (metric.ci_low, metric.ci_high)]
+    if ends == [None, None]:
+        return ""
+    low, high = (format_value(end, metric.unit, rounding) if isinstance(end, Decimal) else "?" for end in ends)
+    return f"{low} to {high}".replace("? to ", "up to ").replace(" to ?", " or more")

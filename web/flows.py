@@ -1,0 +1,56 @@
+"""Inflows by source and outflows by role, a row a month, exact to the last unit."""
+
+from collections.abc import Sequence
+
+from ledger.kinds import FLOW_SIGN, Role
+from ledger.pages import EventRow, Place
+from web.contexts import Cell, Table
+from web.edition import Edition
+from web.evidence import amount_text
+from web.numbers import format_count, format_exact, scale
+from web.words import role_words, source_words
+
+FLOW_ROLES = tuple(FLOW_SIGN)
+
+
+def flow_table(edition: Edition, place: Place, rows: Sequence[EventRow]) -> Table | None:
+    """Months by source in the fund's own asset: what came in with +, what left with −; None without flows."""
+    counted = [row for row in rows if row.amount_raw is not None and row.asset_id == place.segment.asset_id]
+    if not counted:
+        return None
+    asset = edition.assets.get(place.segment.asset_id or 0)
+    sums: dict[str, dict[str, int]] = {}
+    for row in counted:
+        sign = FLOW_SIGN[Role(row.role)]
+        month = sums.setdefault(f"{row.block_time:%Y-%m}", {})
+        column = _column(row, sign)
+        month[column] = month.get(column, 0) + sign * (row.amount_raw or 0)
+    columns = sorted({column for month in sums.values() for column in month}, key=lambda name: _order(name, counted))
+    heads = (Cell("Month"), *(Cell(name, is_number=True) for name in columns), Cell("Change", is_number=True))
+
+    def amount(raw: int | None) -> Cell:
+        if raw is None:
+            return Cell("–", is_number=True)
+        text = amount_text(raw, asset)
+        exact = format_exact(scale(raw, asset.decimals)) if asset else str(raw)
+        return Cell(f"+{text}" if raw > 0 else text, is_number=True, title=exact)
+
+    def line(name: str, month: dict[str, int]) -> tuple[Cell, ...]:
+        return (Cell(name), *(amount(month.get(column)) for column in columns), amount(sum(month.values())))
+
+    body = [line(month, sums[month]) for month in sorted(sums, reverse=True)]
+    total = {column: sum(month.get(column, 0) for month in sums.values()) for column in columns}
+    note = f"{format_count(len(counted), 'flow')}; each amount is exact, hover or the JSON twin gives every digit."
+    return Table("Inflows and outflows by month and source", heads, (*body, line("All months", total)), note)
+
+
+def _column(row: EventRow, sign: int) -> str:
+    if sign > 0:
+        return source_words(row.source)
+    return role_words(row.role)
+
+
+def _order(name: str, rows: Sequence[EventRow]) -> tuple[bool, str]:
+    """Inflows first, then outflows, each by name."""
+    inflows = {source_words(row.source) for row in rows if FLOW_SIGN[Role(row.role)] > 0}
+    return name not in inflows, name

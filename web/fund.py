@@ -1,0 +1,74 @@
+"""A fund's page: its segments one after the other, never added up, and what its file says of it."""
+
+from collections.abc import Sequence
+
+from ledger.pages import Place
+from web.contexts import FundPage, Layer, Link
+from web.edition import Edition
+from web.figures import Figures
+from web.frames import frame
+from web.home import worst_first
+from web.segments import holding, segment_part
+from web.words import fund_kind_words, kind_words
+
+
+def fund_page(edition: Edition, slug: str) -> FundPage | None:
+    """The page of one fund, or None where there is no such fund."""
+    places = edition.funds().get(slug)
+    if not places:
+        return None
+    places = worst_first(edition, places)
+    first = places[0]
+    fund, chain = first.fund, first.chain
+    kind = kind_words(chain.kind)
+    return FundPage(
+        frame=frame(
+            edition,
+            f"/funds/{slug}",
+            fund.name,
+            description=fund.summary,
+            json_path=f"/funds/{slug}.json",
+            places=places,
+        ),
+        name=fund.name,
+        platform=Link(first.platform.name, _web_link(first.platform.url)),
+        chain=f"{chain.name} ({kind})" if kind else chain.name,
+        kind=fund_kind_words(fund.kind),
+        summary=fund.summary,
+        segments=tuple(segment_part(edition, place, is_only=len(places) == 1) for place in places),
+        layers=_layers(edition, first),
+        control=fund.control,
+        methodology=fund.methodology,
+        contracts=tuple((name, _address(chain.explorer, str(at))) for name, at in sorted(fund.contracts.items())),
+        caveats=tuple(fund.caveats),
+        sources=tuple(
+            Link(str(one.get("title", one.get("url", ""))), _web_link(str(one.get("url", "")))) for one in fund.sources
+        ),
+    )
+
+
+def _layers(edition: Edition, place: Place) -> tuple[Layer, ...]:
+    figures = Figures(edition, place)
+    layers: Sequence[dict[str, object]] = place.fund.waterfall
+    return tuple(
+        Layer(
+            number=number,
+            name=str(layer.get("layer", "")),
+            owner=str(layer.get("owner", "")),
+            trigger=str(layer.get("trigger", "")),
+            note=str(layer.get("note", "")),
+            amount=holding(place, figures, str(layer.get("layer", ""))),
+            is_last=number == len(layers),
+        )
+        for number, layer in enumerate(layers, start=1)
+    )
+
+
+def _web_link(url: str) -> str:
+    """An address a page may link to; anything else is shown as text only."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
+def _address(explorer: str, address: str) -> Link:
+    start = explorer.rstrip("/")
+    return Link(address, f"{start}/address/{address}" if _web_link(start) and address.startswith("0x") else "")

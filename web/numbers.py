@@ -1,0 +1,159 @@
+"""How numbers are printed: rounding that never flatters, thousands separated, a real minus, units beside the value.
+
+Usable values and coverage are rounded down, losses up. What is no finite number is never printed as one.
+"""
+
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from enum import StrEnum
+from typing import Any
+
+MILLION = Decimal(1_000_000)
+INVALID = "invalid"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+class Rounding(StrEnum):
+    """Which way a printed number may err."""
+
+    DOWN = ROUND_FLOOR
+    UP = ROUND_CEILING
+    NEAREST = ROUND_HALF_EVEN
+
+
+def finite(value: Any) -> Decimal | None:
+    """The value as a finite decimal, or None where it is none (text, NaN, infinity, nothing)."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    except (InvalidOperation, TypeError, ValueError):
+        return None
+    return number if number.is_finite() else None
+
+
+def scale(raw: int, decimals: int) -> Decimal:
+    """raw / 10^decimals, exact for any 256-bit integer."""
+    with localcontext() as context:
+        context.prec = 120
+        return Decimal(raw).scaleb(-decimals)
+
+
+def format_decimal(value: Decimal, places: int, rounding: Rounding = Rounding.NEAREST) -> str:
+    """Fixed places, commas between thousands; −0.00 is 0.00."""
+    with localcontext() as context:
+        context.prec = 120
+        rounded = value.quantize(Decimal(1).scaleb(-places), rounding=str(rounding))
+        text = f"{abs(rounded):,f}"
+        return f"−{text}" if rounded < 0 else text
+
+
+def format_exact(value: Decimal) -> str:
+    """All digits, commas between thousands, no trailing zeros."""
+    with localcontext() as context:
+        context.prec = 120
+        text = f"{abs(value):,f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"−{text}" if value < 0 else text
+
+
+def format_usd(value: Decimal, rounding: Rounding = Rounding.NEAREST) -> str:
+    """$12.34 under a hundred, $1,234 under ten million, $13.48 M above."""
+    size = abs(value)
+    if size >= 10 * MILLION:
+        text = format_decimal(value / MILLION, 2, rounding) + f"{NO_BREAK}M"
+    else:
+        text = format_decimal(value, 2 if size < 100 and value != value.to_integral_value() else 0, rounding)
+    return f"−${text[1:]}" if text.startswith("−") else f"${text}"
+
+
+def format_ratio(value: Decimal, rounding: Rounding = Rounding.DOWN) -> str:
+    """0.71×, 14.2×, 140×."""
+    places = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return format_decimal(value, places, rounding) + "×"
+
+
+def format_fraction(value: Decimal, rounding: Rounding = Rounding.NEAREST) -> str:
+    """23 %, 4.5 %, 0.82 %."""
+    percent = value * 100
+    is_whole = percent == percent.to_integral_value()
+    places = 0 if is_whole else 1 if abs(percent) >= 1 else 2
+    return format_decimal(percent, places, rounding) + f"{NO_BREAK}%"
+
+
+def format_amount(value: Decimal, symbol: str, rounding: Rounding = Rounding.NEAREST) -> str:
+    """A token amount for tables: whole above 1,000, two places above 1, else up to six."""
+    size = abs(value)
+    is_whole = value == value.to_integral_value()
+    places = 0 if size >= 1000 or is_whole else 2 if size >= 1 else 6
+    return f"{format_decimal(value, places, rounding)}{NO_BREAK}{symbol}"
+
+
+def format_value(value: Decimal, unit: str, rounding: Rounding = Rounding.NEAREST) -> str:
+    """A metric's value as tables show it; an unknown unit is an asset's symbol."""
+    match unit:
+        case "usd":
+            return format_usd(value, rounding)
+        case "ratio":
+            return format_ratio(value, rounding)
+        case "fraction":
+            return format_fraction(value, rounding)
+        case "days":
+            days = format_decimal(value, 0, rounding)
+            return f"{days}{NO_BREAK}{'day' if value == 1 else 'days'}"
+        case "count" | "band" | "":
+            return format_decimal(value, 0, rounding)
+        case _:
+            return format_amount(value, unit, rounding)
+
+
+def format_exact_value(value: Decimal, unit: str) -> str:
+    """A metric's value with every digit that is stored."""
+    match unit:
+        case "usd":
+            return f"{format_exact(value)}{NO_BREAK}USD"
+        case "ratio":
+            return f"{format_exact(value)}×"
+        case "fraction":
+            return f"{format_exact(value)} ({format_exact(value * 100)}{NO_BREAK}%)"
+        case "count" | "band" | "":
+            return format_exact(value)
+        case _:
+            return f"{format_exact(value)}{NO_BREAK}{unit}"
+
+
+def format_count(count: int, one: str, many: str | None = None) -> str:
+    """1 event, 6,231 events."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def format_date(time: datetime) -> str:
+    """24 May 2021."""
+    return f"{time.day} {time:%b %Y}"
+
+
+def format_time(time: datetime) -> str:
+    """24 May 2021, 17:02 UTC."""
+    return f"{format_date(time)}, {time:%H:%M} UTC"
+
+
+def format_block(number: int, *, is_venue: bool) -> str:
+    """block 12,345; polls of a venue are numbered by their unix time."""
+    return f"poll {number}" if is_venue else f"block {number:,}"
+
+
+def format_day(day: str) -> str:
+    """2021-05-24 as 24 May 2021; what is no day stays as it is."""
+    try:
+        return format_date(datetime.fromisoformat(day))
+    except ValueError:
+        return day
+
+
+def format_duration(seconds: float) -> str:
+    """40 s, 12 min, 5 h, 3 days: the largest whole unit."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"

@@ -1,0 +1,235 @@
+"""One segment of a fund's page: the answer, the chart, and every table that tells how it got there."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from ledger.kinds import FundKind, Role
+from ledger.pages import EventRow, Place, balance_series, list_events, market_details, prices_behind
+from web.charts import BalanceLine, Marker, chart_balance, reference_in_asset
+from web.contexts import Chart, Figure, SegmentPart, Table
+from web.details import detail_of, rows_of, table_of
+from web.edition import Edition, has_fund
+from web.evidence import LOSS_ROLES, event_lines
+from web.figures import Figures, band_word
+from web.flows import FLOW_ROLES, flow_table
+from web.home import worst_day
+from web.losses import liquidation_tables, loss_table, market_losses
+from web.numbers import finite, scale
+from web.words import Answer, answer_sentence, plain
+
+TILES = ("usable_value", "coverage", "worst_1d")
+NO_FUND_TILES = ("exposure", "socialised_total", "liquidations")
+MARKER_ROLES = (Role.SHORTFALL, Role.SOCIALISED_LOSS, Role.ADL)
+
+
+def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPart:
+    """Everything a fund's page says of one segment."""
+    figures = Figures(edition, place)
+    facts = list_events(edition.session, [place.segment_id], (*LOSS_ROLES, *FLOW_ROLES, Role.LIQUIDATION))
+    losses = [row for row in facts if row.role in LOSS_ROLES]
+    flows = flow_table(edition, place, [row for row in facts if row.role in FLOW_ROLES])
+    log, log_note = loss_table(edition, place, losses)
+    closed = liquidation_tables(edition, place, [row for row in facts if row.role == Role.LIQUIDATION])
+    chart, chart_reason = _chart(edition, place, figures, losses)
+    next_layer = after_fund(place)
+    data, data_reason = figures.data()
+    return SegmentPart(
+        anchor=place.segment.slug.replace("/", "-"),
+        name="" if is_only else place.segment.name,
+        badge=figures.badge(),
+        data=data,
+        data_reason=data_reason,
+        answer=answer_sentence(_answer(figures, next_layer)),
+        as_of=figures.as_of(),
+        tiles=tuple(figures(name) for name in (TILES if has_fund(place) else NO_FUND_TILES)),
+        next_layer=next_layer,
+        bands=band_table(figures),
+        chart=chart,
+        chart_reason=chart_reason,
+        composition=_composition(figures),
+        flows=flows,
+        flow_note="" if flows else _no_flows(place),
+        losses=log,
+        loss_note=log_note or _no_losses(figures),
+        loss_by_market=market_losses(losses, _market_names(edition, place), edition.assets),
+        liquidations=closed[0] if closed else None,
+        liquidation_months=closed[1] if closed else None,
+        liquidation_note=closed[2] if closed else "No liquidation was observed.",
+        stress=_stress(figures),
+        stress_note=_stress_note(figures),
+        accounts=_accounts(figures),
+        account_note=_account_note(figures),
+        market_cover=_cover(edition, place, figures),
+        figures=figures.all(),
+    )
+
+
+def after_fund(place: Place) -> str:
+    """Who pays or loses when the fund is empty: the layer after the one that is the fund; without a fund the last."""
+    layers = [str(layer.get("layer", "")) for layer in place.fund.waterfall]
+    if not layers:
+        return ""
+    fund = next((at for at, name in enumerate(layers) if "fund" in name.lower()), None)
+    if not has_fund(place) or fund is None or fund + 1 >= len(layers):
+        return layers[-1]
+    return layers[fund + 1]
+
+
+def _answer(figures: Figures, next_layer: str) -> Answer:
+    worst = figures("worst_1d")
+    loss = figures.metric("reference_loss")
+    return Answer(
+        badge=figures.badge(),
+        reason=figures.status_reason(),
+        balance=figures("gross_balance"),
+        usable=figures("usable_value"),
+        coverage=figures("coverage"),
+        reference_loss=figures("reference_loss"),
+        reference_source=(loss.text or "") if loss is not None else "",
+        gap=figures("gap_survived"),
+        worst=worst,
+        worst_day=worst_day(figures, worst),
+        socialised=figures("socialised_total"),
+        last_layer=next_layer,
+    )
+
+
+def band_table(figures: Figures) -> Table | None:
+    """What the status rests on; tolerant of bands stored as numbers, names or rows."""
+    metric = figures.metric("status_raw")
+    found = detail_of(metric).get("bands") or detail_of(figures.metric("status")).get("bands")
+    rows = rows_of(found)
+    if not rows and isinstance(found, Mapping):
+        rows = [{"name": name, "band": band} for name, band in found.items()]
+    named = [
+        {key: _band_cell(key, value) for key, value in row.items() if not (key == "name" and "metric" in row)}
+        for row in rows
+    ]
+    return table_of("What the status rests on: the worst of these", named, ("metric", "name", "value", "band"))
+
+
+def _band_cell(key: str, value: object) -> object:
+    if key in ("band", "grade"):
+        return "unknown" if value is None else band_word(value)
+    return plain(value).capitalize() if key in ("name", "metric") and isinstance(value, str) else value
+
+
+def _chart(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> tuple[Chart | None, str]:
+    if place.asset is None:
+        return None, "There is no balance to draw: no fund stands behind this segment."
+    points = balance_series(edition.session, place)
+    loss = figures.metric("reference_loss")
+    price = _price(edition, place, loss.as_of_number) if loss is not None else None
+    reference = reference_in_asset(finite(loss.value) if loss is not None else None, price)
+    label = f"reference loss {figures('reference_loss').text}" if reference is not None else ""
+    line = BalanceLine(points, place.asset.symbol, reference, label, _markers(edition, place, losses))
+    chart = chart_balance(line, f"balance-{place.segment.slug.replace('/', '-')}")
+    return chart, "" if chart else "Too few balances were read to draw a line."
+
+
+def _price(edition: Edition, place: Place, number: int) -> Decimal | None:
+    prices = prices_behind(edition.session, place.chain.chain_id, number)
+    own = next((price for price, asset in prices if place.asset and asset.id == place.asset.id), None)
+    return None if own is None or own.answer_raw is None else scale(own.answer_raw, own.decimals)
+
+
+def _markers(edition: Edition, place: Place, losses: Sequence[EventRow]) -> list[Marker]:
+    """One marker a day, on the first line of the log that tells of it."""
+    rows = [row for row in losses if row.role in MARKER_ROLES]
+    times = {f"{row.block_time:%Y-%m-%dT%H:%M:%SZ}": row.block_time for row in rows}
+    days: dict[str, Marker] = {}
+    for line in event_lines(rows, {place.segment_id: place}, edition.assets):
+        marker = Marker(times[line.iso], f"{line.what} {line.amount}, {line.when}", line.anchor)
+        days.setdefault(line.iso[:10], marker)
+    return list(days.values())
+
+
+def _composition(figures: Figures) -> Table | None:
+    rows = rows_of(detail_of(figures.metric("usable_value")).get("assets"))
+    keys = ("symbol", "asset", "qty", "quantity", "price", "depth_haircut", "floor_haircut", "access", "counted")
+    return table_of("What it holds, and what of it counts", rows, keys)
+
+
+def _stress(figures: Figures) -> Table | None:
+    rows = rows_of(detail_of(figures.metric("gap_survived")).get("grid"))
+    return table_of("An instant move of all prices", rows, ("shock", "loss", "usable", "ratio"))
+
+
+def _stress_note(figures: Figures) -> str:
+    metric = figures.metric("gap_survived")
+    shown = figures("gap_survived")
+    if not shown.is_known:
+        return f"The stress is unknown: {shown.reason}."
+    basis = str(detail_of(metric).get("positions", ""))
+    start = f"Gap survived: {shown.text}, at {shown.as_of}. "
+    if "mix" in basis:
+        return (
+            start + "Positions are not public: a published leverage mix stands in for them, the same for every venue."
+        )
+    return start + "From every open position at that block; the same move on the fund's assets and on the positions."
+
+
+def _accounts(figures: Figures) -> Table | None:
+    rows = rows_of(detail_of(figures.metric("unbooked_loss")).get("accounts"))
+    keys = ("account", "value_usd", "requirement_usd", "is_refused", "since", "since_block", "loss_beyond_fund")
+    return table_of("Accounts below zero, or whose liquidation the contract would refuse", rows, keys)
+
+
+def _account_note(figures: Figures) -> str:
+    loss = figures("unbooked_loss")
+    if not has_fund(figures.place) and figures.metric("unbooked_loss") is None:
+        return ""
+    if not loss.is_known:
+        return f"Losses that no event has recorded are unknown: {loss.reason}."
+    return (
+        f"Unbooked loss: {loss.text}, at {loss.as_of}. Account values are read from the contract; a liquidation that "
+        "would cost more than the fund holds is refused by it and leaves no event."
+    )
+
+
+def _cover(edition: Edition, place: Place, figures: Figures) -> Table | None:
+    names = _market_names(edition, place)
+    rows = [
+        {**row, "market": names.get(str(row.get("market")), row.get("market"))}
+        for row in rows_of(detail_of(figures.metric("market_cover")).get("rows"))
+    ]
+    return table_of(
+        "What each market's cap would still pay", rows, ("market", "cap", "used", "left", "open_interest", "cover")
+    )
+
+
+def _market_names(edition: Edition, place: Place) -> dict[str, str]:
+    """Readable names: a base token's symbol, or collateral / loan of a lending market."""
+    symbols = {
+        asset.address.lower(): asset.symbol
+        for asset in edition.assets.values()
+        if asset.chain_id == place.chain.chain_id
+    }
+    names = dict(symbols)
+    for market, detail in market_details(edition.session, place.segment_id).items():
+        pair = [symbols.get(str(detail.get(side, "")).lower(), "") for side in ("collateral", "loan")]
+        if all(pair):
+            names[market] = f"{pair[0]} / {pair[1]}"
+    return names
+
+
+def _no_flows(place: Place) -> str:
+    if not has_fund(place):
+        return "There is no fund to pay into or out of."
+    return "No inflow or outflow was observed."
+
+
+def _no_losses(figures: Figures) -> str:
+    days = figures("observed_days")
+    seen = f" in {days.text} observed" if days.is_known else ""
+    return f"None recognised{seen}. Not every platform books every loss, so this is not the same as none."
+
+
+def holding(place: Place, figures: Figures, layer: str) -> str:
+    """What a layer of the waterfall holds where it is the fund that Backstop reads; else empty."""
+    if place.fund.kind == FundKind.NO_FUND or "fund" not in layer.lower():
+        return ""
+    balance: Figure = figures("gross_balance")
+    if balance.is_known:
+        return f"{balance.text}, at {balance.as_of}"
+    return f"unknown: {balance.reason}"

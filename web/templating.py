@@ -1,0 +1,31 @@
+"""Templates to bytes: everything is escaped, and a name that a context does not have is an error."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from web.words import DISCLAIMER, PURPOSE
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def environment() -> Environment:
+    """The templates; escaping is on whatever a file is called."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals.update(disclaimer=DISCLAIMER, purpose=PURPOSE)
+    return made
+
+
+def render(template: str, **context: Any) -> bytes:
+    """One page."""
+    return environment().get_template(template).render(**context).strip().encode() + b"\n"

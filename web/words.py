@@ -1,0 +1,222 @@
+"""The published words: statuses, data statuses, roles, kinds of sources, and the one generated sentence of a fund."""
+
+from dataclasses import dataclass
+
+from ledger.kinds import Contribution, DataStatus, FundKind, Role, SourceKind, Status
+from web.contexts import Badge, Figure
+
+DISCLAIMER = (
+    "Compares a balance with a modelled or past loss. Not a promise that losses will be paid, not a rating, not advice."
+)
+PURPOSE = (
+    "How large the insurance funds of trading and lending platforms are, what they may have to pay, "
+    "what they failed to pay, and where every number comes from."
+)
+
+STATUSES: dict[Status, tuple[str, str]] = {
+    Status.AMPLE: ("Ample", "◆"),
+    Status.COVERED: ("Covered", "●"),
+    Status.THIN: ("Thin", "◐"),
+    Status.SHORT: ("Short", "▲"),
+    Status.DEPLETED: ("Depleted", "■"),
+    Status.NOT_COMPUTABLE: ("Not computable", "?"),
+    Status.NO_FUND: ("No fund", "–"),
+}
+SEVERITY = (
+    Status.DEPLETED,
+    Status.SHORT,
+    Status.THIN,
+    Status.NOT_COMPUTABLE,
+    Status.COVERED,
+    Status.AMPLE,
+    Status.NO_FUND,
+)
+BAND_WORDS = ("Ample", "Covered", "Thin", "Short", "Depleted")
+
+DATA_WORDS: dict[DataStatus, str] = {
+    DataStatus.VERIFIED: "verified on chain",
+    DataStatus.THIRD_PARTY: "recorded by a third party",
+    DataStatus.SELF_REPORTED: "self-reported",
+    DataStatus.ESTIMATED: "estimated",
+    DataStatus.PARTIAL: "partial",
+    DataStatus.STALE: "stale",
+    DataStatus.UNRECONCILED: "unreconciled",
+    DataStatus.UNDER_REVIEW: "under review: the implementation changed",
+    DataStatus.SOURCE_DOWN: "source down",
+    DataStatus.SIMULATED: "simulated",
+    DataStatus.RECONSTRUCTED: "reconstructed",
+}
+KIND_WORDS: dict[SourceKind, str] = {
+    SourceKind.LIVE: "",
+    SourceKind.RECORDED: "recorded",
+    SourceKind.THIRD_PARTY: "recorded by a third party",
+    SourceKind.RECONSTRUCTED: "reconstructed",
+    SourceKind.SIMULATED: "simulated",
+}
+FUND_KINDS: dict[FundKind, str] = {
+    FundKind.PERP_FUND: "insurance fund of a perpetuals platform",
+    FundKind.LENDING_BACKSTOP: "backstop of a lending market",
+    FundKind.RESERVE: "reserve without a defined exposure",
+    FundKind.VENUE_FUND: "insurance fund of a venue",
+    FundKind.NO_FUND: "no fund, by design",
+}
+ROLE_WORDS: dict[Role, str] = {
+    Role.SHORTFALL: "Shortfall",
+    Role.PAYOUT: "Paid by the fund",
+    Role.SHORTFALL_COVERED: "Shortfall covered",
+    Role.SOCIALISED_LOSS: "Socialised loss",
+    Role.ADL: "Auto-deleveraging",
+    Role.LIQUIDATION: "Liquidation",
+    Role.CONTRIBUTION: "Paid in",
+    Role.WITHDRAWAL: "Withdrawal",
+    Role.SURPLUS_DISTRIBUTION: "Surplus distributed",
+}
+SOURCE_WORDS: dict[Contribution, str] = {
+    Contribution.LIQUIDATION_FEE: "Liquidation penalty",
+    Contribution.TRADING_FEE: "Trading-fee share",
+    Contribution.INTEREST: "Interest",
+    Contribution.STAKE: "Staked",
+    Contribution.AUCTION: "Auction",
+    Contribution.DONATION: "Donation",
+    Contribution.TREASURY: "Treasury",
+    Contribution.TOP_UP: "Top-up",
+    Contribution.REVENUE: "Revenue",
+    Contribution.UNEXPLAINED: "Unexplained",
+}
+NOT_COMPUTED = "not computed in this method version"
+
+
+def plain(word: str | None) -> str:
+    """A stored word we have no text for, readable: socialised_loss → socialised loss."""
+    return (word or "").replace("_", " ")
+
+
+def badge(status: str | None, note: str = "") -> Badge:
+    """The badge of a stored status; what is not there or not known to us is Not computable."""
+    key = Status(status) if status in set(Status) else Status.NOT_COMPUTABLE
+    word, glyph = STATUSES[key]
+    return Badge(key=str(key), word=word, glyph=glyph, note=note if key is Status.NOT_COMPUTABLE else "")
+
+
+def data_words(status: str | None) -> str:
+    """The data status in words."""
+    return DATA_WORDS[DataStatus(status)] if status in set(DataStatus) else plain(status) or "unknown"
+
+
+def kind_words(kind: str) -> str:
+    """The kind of a recording in words; empty for a live chain."""
+    return KIND_WORDS[SourceKind(kind)] if kind in set(SourceKind) else plain(kind)
+
+
+def fund_kind_words(kind: str) -> str:
+    """What sort of fund it is."""
+    return FUND_KINDS[FundKind(kind)] if kind in set(FundKind) else plain(kind)
+
+
+def role_words(role: str) -> str:
+    """A fact's role in words."""
+    return ROLE_WORDS[Role(role)] if role in {str(known) for known in ROLE_WORDS} else plain(role).capitalize()
+
+
+def source_words(source: str | None) -> str:
+    """Where an inflow comes from, in words."""
+    return SOURCE_WORDS[Contribution(source)] if source in set(Contribution) else plain(source).capitalize() or "Other"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the generated sentence is made of."""
+
+    badge: Badge
+    reason: str
+    balance: Figure
+    usable: Figure
+    coverage: Figure
+    reference_loss: Figure
+    reference_source: str
+    gap: Figure
+    worst: Figure
+    worst_day: str
+    socialised: Figure
+    last_layer: str
+
+
+def answer_sentence(answer: Answer) -> str:
+    """One or two sentences that say how the fund stands and why; each kind of not knowing has its own words."""
+    match answer.badge.key:
+        case Status.NO_FUND:
+            return _no_fund(answer)
+        case Status.DEPLETED:
+            return _depleted(answer)
+        case Status.NOT_COMPUTABLE:
+            return _not_computable(answer)
+        case _:
+            return _compared(answer)
+
+
+def _no_fund(answer: Answer) -> str:
+    start = "There is no fund here, by design: when collateral falls short, "
+    start += f"{_lowered(answer.last_layer)} carry the loss. " if answer.last_layer else "users carry the loss. "
+    if not answer.socialised.is_known:
+        return start + f"What they lost so far is unknown: {_clause(answer.socialised.reason)}."
+    if answer.socialised.text in ("$0", "$0.00"):
+        return start + f"No such loss was recognised up to {answer.socialised.as_of}."
+    return start + f"Losses they carried so far: {answer.socialised.text}, up to {answer.socialised.as_of}."
+
+
+def _depleted(answer: Answer) -> str:
+    held = f"The fund held {answer.balance.text} at {answer.balance.as_of}"
+    if not answer.balance.is_known:
+        held = "What the fund holds is unknown, and an unresolved deficit exceeds what it could pay"
+    end = f"Further losses fall on the next layer: {_lowered(answer.last_layer)}." if answer.last_layer else ""
+    rests = f": {_clause(answer.reason)}" if answer.reason else ", so that nothing is left to pay with"
+    return f"{held}{rests}. {end}".strip()
+
+
+def _not_computable(answer: Answer) -> str:
+    why = _clause(answer.reason) or "a number that the status requires is unknown"
+    best = f" On what is known it would be {_after_at_best(answer.badge.note)} at best." if answer.badge.note else ""
+    held = ""
+    if answer.usable.is_known:
+        held = f" It could pay {_amount(answer.usable)}, at {answer.usable.as_of}."
+        if answer.usable.quality == "stale":
+            held = f" The last known usable value, {answer.usable.text}, dates from {answer.usable.as_of}."
+    return f"Coverage cannot be stated: {why}.{best}{held}"
+
+
+def _compared(answer: Answer) -> str:
+    if not answer.reference_loss.is_known or not answer.coverage.is_known:
+        unknown = answer.coverage if not answer.coverage.is_known else answer.reference_loss
+        text = f"The fund could pay {_amount(answer.usable)}; its coverage is unknown: {_clause(unknown.reason)}."
+    elif not answer.coverage.text.endswith("×"):
+        text = f"The fund could pay {_amount(answer.usable)}; against it stands {answer.coverage.text}."
+    else:
+        source = f" ({answer.reference_source})" if answer.reference_source else ""
+        text = (
+            f"The fund could pay {_amount(answer.usable)}, {answer.coverage.text} "
+            f"the reference loss of {answer.reference_loss.text}{source}."
+        )
+    if answer.gap.is_known:
+        text += f" It could pay for an instant move of all prices by {answer.gap.text} in either direction."
+    if answer.worst.is_known and answer.worst_day:
+        text += f" Its worst day of shortfalls so far cost {answer.worst.text}, on {answer.worst_day}."
+    return text
+
+
+def _amount(figure: Figure) -> str:
+    if not figure.is_known:
+        return f"an unknown amount ({_clause(figure.reason)})"
+    return figure.text
+
+
+def _clause(reason: str) -> str:
+    return reason.strip().rstrip(".") or NOT_COMPUTED
+
+
+def _lowered(text: str) -> str:
+    """Lower first letter, unless the first word is an acronym or a name of several capitals."""
+    return text if len(text) > 1 and text[1].isupper() else text[:1].lower() + text[1:]
+
+
+def _after_at_best(note: str) -> str:
+    return note.removeprefix("at best ").strip()

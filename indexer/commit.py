@@ -212,7 +212,7 @@ class ChainLedger:
 
     async def rewind(self, to: BlockRef) -> None:
         """Forgets blocks above a final one, without a record: they are fetched again, for more filters than before."""
-        await self._move(to, lambda session: self._cut(session, to.number), rollbacks=1)
+        await self._move(to, lambda session: self._cut(session, to.number))
 
     def _cut(self, session: Session, above: int) -> None:
         delete_blocks_above(session, self.terms.id, above)
@@ -243,7 +243,7 @@ class ChainLedger:
             )
             if not is_ours:
                 raise LostCursorError(
-                    f"{self.terms.slug}: another process moved the cursor; one indexer a chain is enough, this one stops"
+                    f"{self.terms.slug}: another process moved the cursor; one indexer a chain is enough, this stops"
                 )
             work(session)
             return Cursor(

@@ -17,7 +17,7 @@ from indexer.scan.fetch import Fetched, LogFetcher
 from indexer.scan.filters import merge_filters
 from indexer.scan.planner import Stretch, holes
 from indexer.scan.ranges import RangeSizer
-from indexer.starts import find_start
+from indexer.starts import NotDeployedError, find_start
 from ledger.kinds import BlockStatus, SegmentStatus, SourceKind
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class ChainFollower:
         self._progress = progress
         self._waiting = {tracked.segment_id: tracked for tracked in work.tracked}
         self._segments: dict[int, Prepared] = {}
+        self._refused: dict[int, type[AdapterError]] = {}
         self._is_open = False
         every_header = work.terms.kind != SourceKind.LIVE if work.every_header is None else work.every_header
         self._backfill = Backfill(work.reader, ledger, every_header=every_header)
@@ -136,7 +137,10 @@ class ChainFollower:
         return await LogFetcher(self._reader, filters, RangeSizer(), every_header=True).fetch_live(run)
 
     async def _prepare(self, finalized: int) -> None:
-        """Segments that were not ready: their filters and their first blocks. Those that fail become unknown."""
+        """Segments that were not ready: their filters and their first blocks. Those that fail become unknown.
+
+        Only a contract without code is looked for again: it may be newer than the last final block.
+        """
         if not self._waiting:
             return
         starts = await self._ledger.starts(list(self._waiting))
@@ -145,9 +149,20 @@ class ChainFollower:
                 start = await self._start_of(tracked, starts.get(segment_id), finalized)
                 self._segments[segment_id] = prepare(tracked, start)
             except AdapterError as error:
-                log.warning("%s: %s", tracked.slug, error)
-                await self._ledger.fail_segment(segment_id, str(error))
-        self._waiting = {}
+                await self._refuse(tracked, error)
+                if isinstance(error, NotDeployedError):
+                    continue
+            else:
+                if self._refused.pop(segment_id, None) is not None:
+                    await self._ledger.renew_segments([segment_id], old=SegmentStatus.UNKNOWN, new=SegmentStatus.NEW)
+            del self._waiting[segment_id]
+
+    async def _refuse(self, tracked: Tracked, error: AdapterError) -> None:
+        """One warning, and the reason in the ledger."""
+        if self._refused.get(tracked.segment_id) is not type(error):
+            log.warning("%s: %s", tracked.slug, error)
+        self._refused[tracked.segment_id] = type(error)
+        await self._ledger.fail_segment(tracked.segment_id, str(error))
 
     async def _start_of(self, tracked: Tracked, known: int | None, finalized: int) -> int:
         """The file's own word first; what bisection finds is remembered."""

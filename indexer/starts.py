@@ -7,10 +7,14 @@ from indexer.rpc.errors import RequestError, StateMissingError
 from indexer.rpc.reader import ChainReader
 
 
+class NotDeployedError(AdapterError):
+    """No code by the last final block: a wrong address, or a contract so new that it may still vanish in a reorg."""
+
+
 async def find_start(reader: ChainReader, contracts: Sequence[str], finalized: int) -> int:
     """The lowest block in which one of the contracts has code (some twenty questions each).
 
-    Raises AdapterError when none has code by the finalized block, or when no provider keeps old state.
+    Raises NotDeployedError when none has code by the finalized block, AdapterError when no provider keeps old state.
     """
     if not contracts:
         raise AdapterError("the fund file names no contract and no start_block: add one of them")
@@ -20,7 +24,7 @@ async def find_start(reader: ChainReader, contracts: Sequence[str], finalized: i
         raise AdapterError(f"its first block cannot be found ({error}): add start_block to the fund file") from error
     deployed = [number for number in found if number is not None]
     if not deployed:
-        raise AdapterError(
+        raise NotDeployedError(
             f"no contract at {', '.join(contracts)} by block {finalized}: check addresses and chain in the fund file"
         )
     return min(deployed)

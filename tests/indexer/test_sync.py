@@ -191,18 +191,18 @@ async def test_a_fund_added_later_fetches_only_its_own_hole_and_the_unfinal_bloc
     engine: Engine, chain: AnvilChain
 ) -> None:
     first = chain.token
-    fill(chain, 12)
+    fill(chain, 6)
+    second = chain.deploy()
+    fill(chain, 16)
     tracked = register(engine, [first])
     await run(engine, [chain.url], tracked)
-    second = chain.deploy()
-    fill(chain, 3)
     tracked.append(add_fund(engine, 2, second))
     assert (await run(engine, [chain.url], tracked)).is_ok
     dump = dump_tables(engine)
     assert amounts(engine) == expected_amounts(chain)
     assert [(c["segment_id"], c["from_number"], c["to_number"]) for c in dump["coverage"]] == [
-        (1, 1, 17),
-        (2, 14, 17),
+        (1, 1, 24),
+        (2, 8, 24),
     ]
     assert dump["reorg"] == [], "fetching again for a new filter is no reorganisation"
 
@@ -230,6 +230,19 @@ async def test_a_fund_without_contract_on_the_chain_is_unknown_with_the_fix(engi
     assert row["status"] == "unknown"
     assert "no contract at" in row["status_reason"]
     assert "check addresses" in row["status_reason"]
+
+
+async def test_a_contract_newer_than_the_last_final_block_is_indexed_once_it_is_final(
+    engine: Engine, chain: AnvilChain
+) -> None:
+    tracked = register(engine, [chain.token])
+    fill(chain, 4)
+    assert (await run(engine, [chain.url], tracked)).is_ok
+    assert dump_tables(engine)["segment"][0]["status"] == "unknown"
+    fill(chain, 6)
+    assert (await run(engine, [chain.url], tracked)).is_ok
+    assert dump_tables(engine)["segment"][0]["status"] == "ok"
+    assert amounts(engine) == expected_amounts(chain)
 
 
 async def test_an_unreachable_chain_says_why_and_leaves_the_others_alone(engine: Engine, chain: AnvilChain) -> None:

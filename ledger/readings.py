@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from ledger.database import insert_rows
 from ledger.facts import BlockPlace
 from ledger.kinds import ReadingName, SnapshotKind
-from ledger.tables import Block, Chain, Price, Reading, Snapshot
+from ledger.tables import Block, Chain, Price, Reading, Segment, Snapshot
 
 READING_COLUMNS = (
     "chain_id", "block_hash", "segment_id", "name", "subject", "block_number", "block_time", "value_raw", "decimals",
@@ -136,3 +136,10 @@ def save_residuals(session: Session, segment_id: int, rows: Iterable[tuple[str, 
             .where(col(Snapshot.segment_id) == segment_id, col(Snapshot.block_hash) == digest)
             .values(residual_raw=residual, is_reconciled=is_reconciled)
         )
+
+
+def find_status(session: Session, segment_id: int) -> tuple[str, str]:
+    """The segment's status and its reason."""
+    query = select(col(Segment.status), col(Segment.status_reason)).where(col(Segment.id) == segment_id)
+    status, reason = session.execute(query).one()
+    return status, reason

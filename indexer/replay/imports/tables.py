@@ -88,4 +88,4 @@ def read_table(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
 def check_count(path: Path, found: int, expected: int) -> None:
     """Refuses a table that isn't the one the import was written for, or was cut short."""
     if found != expected:
-        raise SourceError(f"{path}, line {found}: the file ends with {found} rows, {expected} are known: get it again")
+        raise SourceError(f"{path} ends after {found} rows where {expected} are known: get the file again")

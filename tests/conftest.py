@@ -3,6 +3,7 @@
 pytest_plugins = [
     "pytester",
     "tests.rigs.strictness",
+    "tests.rigs.properties",
     "tests.rigs.network",
     "tests.rigs.databases",
     "tests.rigs.node_parts",

@@ -240,7 +240,7 @@ def replay_recordings(
     from app import recordings
 
     data_dir = settings_of(ctx).data_dir
-    recordings.replay(
+    recordings.replay_command(
         [recordings.find_recording(file, data_dir) for file in files],
         host=host,
         port=port,
@@ -254,11 +254,13 @@ def record_node(
     *,
     url: Annotated[str, typer.Argument(metavar="URL", help="The JSON-RPC node to stand in front of.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Recording to write, ending in .jsonl.zst.")],
-    slug: Annotated[str, typer.Option("--slug", help="Short name; its kind (-recorded) is added.")] = "chain",
-    title: Annotated[str, typer.Option("--title", help="What was recorded, in words; shown on every page.")] = "",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port of the proxy; 0 takes a free one.")
-    ] = 8546,
+    slug: Annotated[str, typer.Option("--slug", help="Short name in addresses.")] = "chain-recorded",
+    title: Annotated[str, typer.Option("--title", help="What was recorded, in words.")] = "A recorded chain",
+    chain_id: Annotated[
+        int | None, typer.Option("--chain-id", min=1, help="Id the replay answers; left out, 4 and today's date.")
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address of the proxy.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the proxy; 0: a free one.")] = 8546,
 ) -> None:
     """Stands in front of a node and writes down what passes: headers, logs, calls, storage. It keeps no contract code.
 
@@ -267,10 +269,11 @@ def record_node(
     Next: point BACKSTOP_RPC_URLS at the proxy, run [cyan]backstop index --once[/], stop the proxy with Ctrl-C,
     then [cyan]backstop replay today.jsonl.zst[/] gives the same answers again.
     """
-    from app import recording
+    from app import recordings
 
     settings_of(ctx)
-    recording.record(url, out, slug=slug, title=title, port=port)
+    options = recordings.RecordOptions(slug, title, chain_id or recordings.id_of_today())
+    recordings.record_command(url, out, host=host, port=port, options=options)
 
 
 @cli.command("import", rich_help_panel=CHAIN_DATA)

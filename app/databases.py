@@ -1,6 +1,7 @@
 """Opens the ledger for a command; makes, upgrades and checks its tables."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -13,13 +14,23 @@ from app.summary import show_chains
 from ledger.database import LedgerOutdatedError, LedgerUnreachableError, open_engine, require_current, upgrade
 
 
-def open_ledger(settings: Settings, *, may_upgrade: bool = False) -> Engine:
+@contextmanager
+def opened_ledger(settings: Settings, *, may_upgrade: bool = False) -> Iterator[Engine]:
     """The ledger with the newest tables; raises LedgerError with the fix where it has not and may not get them."""
     if may_upgrade:
         make_room(settings.ledger_url)
     else:
         require_file(settings.ledger_url)
     engine = open_engine(settings.ledger_url)
+    try:
+        bring_up_to_date(engine, may_upgrade=may_upgrade)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def bring_up_to_date(engine: Engine, *, may_upgrade: bool) -> None:
+    """Makes or upgrades the tables where that is allowed; raises LedgerOutdatedError otherwise."""
     try:
         require_current(engine)
     except LedgerOutdatedError:
@@ -28,7 +39,6 @@ def open_ledger(settings: Settings, *, may_upgrade: bool = False) -> Engine:
         say("making the tables of the database")
         upgrade(engine)
         require_current(engine)
-    return engine
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -62,14 +72,12 @@ def require_file(url: str) -> None:
 
 def upgrade_command(settings: Settings) -> None:
     """Makes or upgrades the tables."""
-    engine = open_ledger(settings, may_upgrade=True)
-    say(f"the database at {engine.url!r} has the newest tables")
-    engine.dispose()
+    with opened_ledger(settings, may_upgrade=True) as engine:
+        say(f"the database at {engine.url!r} has the newest tables")
 
 
 def check_command(settings: Settings) -> None:
     """Says that the database is well and how far each chain is in it."""
-    engine = open_ledger(settings)
-    say(f"the database at {engine.url!r} answers and has the newest tables")
-    show_chains(engine, "Chains")
-    engine.dispose()
+    with opened_ledger(settings) as engine:
+        say(f"the database at {engine.url!r} answers and has the newest tables")
+        show_chains(engine, "Chains")

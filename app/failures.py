@@ -9,9 +9,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from app.server import PortError
 from app.settings import SettingsError
-from ledger.database import LedgerError
 
 
 class Exit(IntEnum):
@@ -30,7 +28,7 @@ MEANINGS = {
     Exit.DONE: "all done",
     Exit.UNEXPECTED: "a fault in Backstop itself; --debug shows where",
     Exit.WRONG_USE: "a command, option or setting is wrong; the line says which",
-    Exit.WRONG_FILE: "a fund file or a recording cannot be used; the line names file and key",
+    Exit.WRONG_FILE: "a fund file, a recording or a directory cannot be used; the line names it and why",
     Exit.DATABASE: "the database is missing, old or unreachable",
     Exit.INCOMPLETE: "a chain or fund could not be followed; all others were completed",
     Exit.NO_PORT: "the address to listen on is taken",
@@ -45,18 +43,30 @@ class CommandError(Exception):
         self.code = code
 
 
-KNOWN: tuple[tuple[type[Exception], Exit], ...] = (
-    (SettingsError, Exit.WRONG_USE),
-    (LedgerError, Exit.DATABASE),
-    (PortError, Exit.NO_PORT),
-)
-
-
 def exit_of(error: Exception) -> Exit | None:
     """The exit code of an error that a room raised on purpose; None for one that nobody foresaw."""
     if isinstance(error, CommandError):
         return error.code
-    return next((code for kind, code in KNOWN if isinstance(error, kind)), None)
+    if isinstance(error, SettingsError):
+        return Exit.WRONG_USE
+    return next((code for kind, code in families_of_rooms() if isinstance(error, kind)), None)
+
+
+def families_of_rooms() -> tuple[tuple[type[Exception], Exit], ...]:
+    """The error families of the rooms; imported when an error is there, never for `--help`."""
+    from indexer.replay.recording import RecordingError
+    from indexer.rpc.errors import ChainError
+    from indexer.specs import RegistryError
+    from ledger.database import LedgerError
+    from web.publish import PublishError
+
+    return (
+        (LedgerError, Exit.DATABASE),
+        (RegistryError, Exit.WRONG_FILE),
+        (RecordingError, Exit.WRONG_FILE),
+        (PublishError, Exit.WRONG_FILE),
+        (ChainError, Exit.INCOMPLETE),
+    )
 
 
 def line_of(error: Exception) -> str:

@@ -117,8 +117,9 @@ def start_logging(level: str, shape: str) -> None:
     handler.setFormatter(FORMATS[shape]())
     handler.addFilter(Repetitions())
     root = logging.getLogger()
-    root.handlers = [handler]
+    for earlier in [each for each in root.handlers if isinstance(each, CurrentStderr)]:
+        root.removeHandler(earlier)
+    root.addHandler(handler)
     root.setLevel(level.upper())
-    logging.captureWarnings(capture=True)
     for name, least in QUIET.items():
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else least)

@@ -2,20 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.failures import CommandError, Exit
 from app.schedule import wait_until_stopped
-from app.screens import Column, record_bars, say, show_table
+from app.screens import Column, RecordBars, record_bars, say, show_table
 from app.server import open_socket, serving
 from app.settings import Settings
 from indexer.replay.caps import Caps
 from indexer.replay.imports import aave_v2, drift
 from indexer.replay.node import Replay, create_node, load_replay
-from indexer.replay.recording import SUFFIX
+from indexer.replay.record import create_recorder
+from indexer.replay.recording import SUFFIX, Metadata
+from ledger.clock import system_clock
+from ledger.kinds import SourceKind
 
 SHIPPED = Path(__file__).parent.parent / "indexer" / "replay" / "recordings"
 
@@ -51,21 +56,30 @@ class ReplayOptions:
     chain_seconds_per_second: float | None = None
 
 
-def load_replays(paths: Sequence[Path], options: ReplayOptions) -> list[Replay]:
-    """Recordings in memory, with a bar while they are read."""
-    with record_bars() as progress:
-        return [
-            load_replay(
-                path,
-                caps=Caps(options.most_blocks, options.most_logs),
-                chain_seconds_per_second=options.chain_seconds_per_second,
-                progress=progress.of(path.name.removesuffix(SUFFIX)),
-            )
-            for path in paths
-        ]
+def load_replays(
+    paths: Sequence[Path], options: ReplayOptions, *, starts: Mapping[str, datetime] | None = None
+) -> list[Replay]:
+    """Recordings in memory, with a bar while they are read; those named in `starts` stand at that moment (by slug)."""
+    with record_bars() as bars:
+        return [load_one(path, options, starts or {}, bars) for path in paths]
 
 
-def replay(paths: Sequence[Path], *, host: str, port: int, options: ReplayOptions) -> None:
+def load_one(path: Path, options: ReplayOptions, starts: Mapping[str, datetime], bars: RecordBars) -> Replay:
+    """One recording, its head at the end, growing, or at the moment that `starts` gives it."""
+    name = path.name.removesuffix(SUFFIX)
+    replay = load_replay(
+        path,
+        start=0 if name in starts else None,
+        caps=Caps(options.most_blocks, options.most_logs),
+        chain_seconds_per_second=options.chain_seconds_per_second,
+        progress=bars.of(name),
+    )
+    if name in starts:
+        replay.head.advance_to_time(int(starts[name].timestamp()))
+    return replay
+
+
+def replay_command(paths: Sequence[Path], *, host: str, port: int, options: ReplayOptions) -> None:
     """Serves recordings until SIGTERM or Ctrl-C and says where they are."""
     listening = open_socket(host, port, variable="--port")
     replays = load_replays(paths, options)
@@ -89,6 +103,47 @@ def delayed(application: Any, seconds: float) -> Any:
         await application(scope, receive, send)
 
     return answer if seconds else application
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """What a new recording is called."""
+
+    slug: str
+    title: str
+    chain_id: int
+
+
+def id_of_today() -> int:
+    """4 and the date: a recording never answers the id of a live chain, so that nobody takes one for the other."""
+    return int(f"4{system_clock():%Y%m%d}")
+
+
+def record_command(url: str, out: Path, *, host: str, port: int, options: RecordOptions) -> None:
+    """Serves the recording proxy until SIGTERM or Ctrl-C, then writes what passed."""
+    if not out.name.endswith(SUFFIX):
+        raise CommandError(f"--out {out} must end in {SUFFIX}", Exit.WRONG_USE)
+    listening = open_socket(host, port, variable="--port")
+    recorder = create_recorder(url)
+    with serving(recorder.app, listening) as address:
+        say(f"recording {url} by way of {address.url} until Ctrl-C")
+        wait_until_stopped()
+    metadata = Metadata(
+        slug=options.slug,
+        kind=SourceKind.RECORDED,
+        title=options.title,
+        chain_id=options.chain_id,
+        provenance=f"Recorded by Backstop from {urlsplit(url).hostname}; headers and logs complete, calls as asked.",
+        created_by="backstop record",
+    )
+    with record_bars() as bars:
+        saved = recorder.save(out, metadata, progress=bars.by_name)
+    columns = (Column("Kind of record"), Column("Count", is_number=True))
+    rows = [[name, f"{count:,}"] for name, count in saved.metadata.records.items()]
+    show_table(f"{saved.path}: blocks {saved.metadata.first:,} to {saved.metadata.last:,}", columns, rows)
+    if saved.dropped_answers:
+        say(f"{saved.dropped_answers} answers were left out: their blocks are no part of the chain any more")
+    say(f"Next: backstop replay {saved.path}")
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -14,6 +16,7 @@ from app.failures import exit_of, line_of
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -29,23 +32,25 @@ class Job:
 class JobRunner:
     """Runs jobs side by side: one that fails is logged and tried again, and hurts no other."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             # Runs that were missed, because the one before took long, count as one; a late one is still wanted.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        for job in jobs:
-            self._scheduler.add_job(
-                self._run_guarded,
-                "interval",
-                args=[job],
-                seconds=job.every_seconds,
-                id=job.name,
-                name=job.name,
-                next_run_time=datetime.now(UTC),
-            )
+
+    def add(self, job: Job) -> None:
+        """Takes a job; it runs first when the runner starts, or now if that is so already."""
+        self._scheduler.add_job(
+            self._run_guarded,
+            "interval",
+            args=[job],
+            seconds=job.every_seconds,
+            id=job.name,
+            name=job.name,
+            next_run_time=datetime.now(UTC),
+        )
 
     async def run_until(self, stop: asyncio.Event, *, grace_seconds: float) -> None:
         """Runs all jobs until `stop` is set; what is under way is then cancelled and given some seconds to end."""
@@ -58,6 +63,10 @@ class JobRunner:
             _, unfinished = await asyncio.wait(self._running, timeout=grace_seconds)
             for task in unfinished:
                 log.warning("%s did not stop within %g seconds", task.get_name(), grace_seconds)
+
+    def hurry(self, name: str) -> None:
+        """Starts a job as soon as it is idle instead of waiting for its turn."""
+        self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     async def _run_guarded(self, job: Job) -> None:
         task = asyncio.current_task()
@@ -75,8 +84,29 @@ class JobRunner:
             self._running.discard(task)
 
 
+class StoppedError(Exception):
+    """Ends work in a thread whose task was cancelled."""
+
+
+async def in_thread(work: Callable[[Callable[..., None]], T]) -> T:
+    """Runs blocking work beside the loop. It is handed a callback to report progress to; once the task is cancelled
+    the next report raises StoppedError, which rolls back what is not committed and lets the thread end.
+    """
+    is_cancelled = threading.Event()
+
+    def heard(*_progress: object) -> None:
+        if is_cancelled.is_set():
+            raise StoppedError
+
+    try:
+        return await asyncio.to_thread(work, heard)
+    except asyncio.CancelledError:
+        is_cancelled.set()
+        raise
+
+
 @contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+def stopped_by_signals(stop: Callable[[], object]) -> Iterator[None]:
     """Calls `stop` at the first SIGTERM or Ctrl-C; a second one kills at once. Needs a running event loop."""
     loop = asyncio.get_running_loop()
 

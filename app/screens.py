@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from rich import box
 from rich.console import Console
@@ -83,10 +84,17 @@ def chain_bars() -> Iterator[ChainBars]:
 
 
 class RecordBars:
-    """One bar a recording while it is read into memory."""
+    """One bar a recording, or part of one, while it is read or written."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self._tasks: dict[str, Callable[[int, int], None]] = {}
+
+    def by_name(self, name: str, done: int, total: int) -> None:
+        """The same for callers that name the bar each time."""
+        if name not in self._tasks:
+            self._tasks[name] = self.of(name)
+        self._tasks[name](done, total)
 
     def of(self, name: str) -> Callable[[int, int], None]:
         """A callback for one recording: records read so far, records in all."""
@@ -96,10 +104,36 @@ class RecordBars:
 
 @contextmanager
 def record_bars() -> Iterator[RecordBars]:
-    """Draws bars while recordings are read; they go away afterwards."""
-    columns = (TextColumn("reading {task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
+    """Draws bars while recordings are read or written; they go away afterwards."""
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
     with Progress(*columns, console=side_screen(), transient=True) as progress:
         yield RecordBars(progress)
+
+
+@contextmanager
+def play_bar() -> Iterator[Callable[[int, int, int], None]]:
+    """Draws how far a replay is; the callback takes chain time at the start, now and at the end, in unix seconds."""
+    columns = (
+        TextColumn("{task.description}", style="bold"),
+        BarColumn(bar_width=40),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=side_screen()) as progress:
+        task = progress.add_task("replay", total=None, note="")
+
+        def show(first: int, now: int, last: int) -> None:
+            moment = datetime.fromtimestamp(now, UTC)
+            note = "the week is over; the site stays up until Ctrl-C" if now >= last else "reload the page to follow"
+            progress.update(
+                task,
+                description=f"{moment:%a %d %b %Y %H:%M} UTC",
+                completed=now - first,
+                total=last - first,
+                note=note,
+            )
+
+        yield show
 
 
 @dataclass

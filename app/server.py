@@ -10,14 +10,19 @@ from typing import Any
 
 import uvicorn
 
+from app.failures import CommandError, Exit
+
 STARTUP_SECONDS = 15.0
 SHUTDOWN_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
 
-class PortError(Exception):
+class PortError(CommandError):
     """The address cannot be listened on; says which and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Exit.NO_PORT)
 
 
 @dataclass(frozen=True)

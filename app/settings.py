@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port the site listens on; 0 takes a free one")
     public_url: AnyHttpUrl | None = Field(
         default=None,
-        description="Address under which people reach the site, for links in feeds; left out, host and port",
+        description="Address under which people reach the site, for links in feeds; left out, links stay relative",
     )
     real_data: Path | None = Field(
         default=None,
@@ -115,11 +115,6 @@ class Settings(BaseSettings):
     def ledger_url(self) -> str:
         """The database to open; the default lies in the data directory."""
         return self.database_url or sqlite_url(self.data_dir / "backstop.sqlite")
-
-    @property
-    def site_url(self) -> str:
-        """The address people reach the site at, without a slash at the end."""
-        return str(self.public_url).rstrip("/") if self.public_url else f"http://{self.host}:{self.port}"
 
     @property
     def live_funds_dir(self) -> Path:

@@ -18,7 +18,7 @@ def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_any_variable_the_ledger_is_a_file_in_the_data_directory() -> None:
     assert load_settings().ledger_url == "sqlite:///.cache/backstop/backstop.sqlite"
-    assert load_settings().site_url == "http://127.0.0.1:8000"
+    assert (load_settings().host, load_settings().port) == ("127.0.0.1", 8000)
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(

@@ -1,0 +1,112 @@
+"""Follows the chains of a plan: opens providers, hands each chain its segments, says how each one ended."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from sqlalchemy import Engine
+
+from app.databases import opened_ledger
+from app.failures import CommandError, Exit
+from app.providers import Plan, load_plan
+from app.schedule import stopped_by_signals
+from app.screens import Stopwatch, chain_bars, clock_text, say
+from app.settings import Settings
+from app.summary import show_chains
+from indexer.lanes import ChainWork, Progress
+from indexer.registry import tracked, write
+from indexer.rpc.pool import ProviderPool
+from indexer.sync import ChainOutcome, SyncOptions, sync_chains
+from indexer.writer import LedgerWriter
+from ledger.clock import system_clock
+from ledger.database import writing
+
+log = logging.getLogger(__name__)
+
+LINE_EVERY_SECONDS = 10.0
+
+
+class ProgressLines:
+    """Progress for a log: a line now and then for each chain, and a call when a chain's history is complete."""
+
+    def __init__(self, when_complete: Callable[[], None], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._when_complete = when_complete
+        self._clock = clock
+        self._said: dict[str, float] = {}
+
+    def __call__(self, chain: str, done: int, total: int, rate: float) -> None:
+        """Takes what the indexer says."""
+        if done >= total:
+            log.info("%s: history complete (%s blocks at %s a second)", chain, f"{done:,}", f"{rate:,.0f}")
+            self._when_complete()
+        elif self._clock() - self._said.get(chain, -LINE_EVERY_SECONDS) >= LINE_EVERY_SECONDS:
+            self._said[chain] = self._clock()
+            left = clock_text((total - done) / rate) if rate else "unknown time"
+            log.info("%s: %s of %s blocks, %s left", chain, f"{done:,}", f"{total:,}", left)
+
+
+def register(engine: Engine, plan: Plan) -> None:
+    """Copies chains and funds of the plan into the ledger; safe to do at each start."""
+    with writing(engine) as session:
+        write(session, plan.registry)
+
+
+@asynccontextmanager
+async def opened_chains(writer: LedgerWriter, plan: Plan) -> AsyncIterator[list[ChainWork]]:
+    """What to sync on each chain, with its providers; connections are closed at the end."""
+    async with AsyncExitStack() as stack:
+        works = []
+        for chain in plan.registry.chains:
+            pool = await stack.enter_async_context(ProviderPool(chain, plan.urls[chain.id]))
+            segments = await writer.read(partial(tracked, registry=plan.registry, chain_id=chain.id))
+            works.append(ChainWork(chain, pool, segments, None))
+        yield works
+
+
+async def index_chains(
+    writer: LedgerWriter, plan: Plan, *, options: SyncOptions, progress: Progress | None = None
+) -> list[ChainOutcome]:
+    """Follows all chains of the plan side by side; one that fails hurts no other."""
+    async with opened_chains(writer, plan) as works:
+        return await sync_chains(writer, works, system_clock, options=options, progress=progress)
+
+
+def failure_line(outcome: ChainOutcome, plan: Plan) -> str:
+    """What a person reads about a chain that could not be followed, with the fix."""
+    chain = next(chain for chain in plan.registry.chains if chain.slug == outcome.slug)
+    tried = len(plan.urls[chain.id])
+    return (
+        f"{chain.name}: {outcome.reason} (tried {tried}); set BACKSTOP_RPC_URLS to other addresses of chain {chain.id}"
+    )
+
+
+def index_command(settings: Settings, *, chains: Sequence[str], until_head: bool) -> None:
+    """Indexes with bars until the heads are reached, or follows them until SIGTERM or Ctrl-C."""
+    plan = load_plan(settings, chains)
+    options = SyncOptions(until_head=until_head, poll_seconds=settings.poll_seconds)
+    watch = Stopwatch()
+    with opened_ledger(settings) as engine:
+        register(engine, plan)
+        with watch.step("index"), LedgerWriter(engine) as writer, chain_bars() as bars:
+            outcomes = asyncio.run(index_until_stopped(writer, plan, options=options, progress=bars))
+        show_chains(engine, "Chains")
+    say(watch.line())
+    failed = [failure_line(outcome, plan) for outcome in outcomes if not outcome.is_ok]
+    if failed:
+        raise CommandError(" · ".join(failed), Exit.INCOMPLETE)
+    say("Next: backstop compute works out what the ledger says.")
+
+
+async def index_until_stopped(
+    writer: LedgerWriter, plan: Plan, *, options: SyncOptions, progress: Progress
+) -> list[ChainOutcome]:
+    """The same as index_chains, ended early and cleanly by a signal: then nothing is said of how chains ended."""
+    task = asyncio.ensure_future(index_chains(writer, plan, options=options, progress=progress))
+    with stopped_by_signals(task.cancel):
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return []

@@ -1,0 +1,86 @@
+"""The steps after indexing, each as a command of its own: compute, serve, publish."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from app.databases import opened_ledger
+from app.schedule import wait_until_stopped
+from app.screens import Column, Stopwatch, record_bars, say, show_table
+from app.server import Address, open_socket, serving
+from app.settings import Settings
+from app.summary import show_segments
+from ledger.clock import system_clock
+from solvency.compute import ComputeSummary, compute_all
+from web.edition import SiteConfig
+from web.publish import PublishSummary, publish
+from web.site import create_site
+
+TITLE = "What the ledger says now"
+
+
+def compute(engine: Engine, *, heard: Callable[[str, int, int], None] | None = None) -> ComputeSummary:
+    """Works out all metrics that are not settled; `heard` is told segment, days done and days in all."""
+    return compute_all(engine, system_clock, progress=heard)
+
+
+def compute_with_bars(engine: Engine) -> ComputeSummary:
+    """The same, with a bar a segment while it runs."""
+    with record_bars() as bars:
+        return compute(engine, heard=bars.by_name)
+
+
+def site_config(settings: Settings) -> SiteConfig:
+    """What the site must know of where it stands; without a public address links stay relative to the host."""
+    return SiteConfig(site_url=str(settings.public_url or "").rstrip("/"))
+
+
+@contextmanager
+def site_up(engine: Engine, settings: Settings, *, listening: socket.socket | None = None) -> Iterator[Address]:
+    """The site on its port (or on a socket that listens already) while the block runs; raises PortError."""
+    taken = listening or open_socket(settings.host, settings.port)
+    with serving(create_site(engine, system_clock, site_config(settings)), taken) as address:
+        yield address
+
+
+def compute_command(settings: Settings) -> None:
+    """Computes and shows what came out."""
+    watch = Stopwatch()
+    with opened_ledger(settings) as engine:
+        with watch.step("compute"):
+            done = compute_with_bars(engine)
+        show_segments(engine, TITLE)
+    for segment, reason in done.skipped:
+        say(f"{segment}: not computed, {reason}")
+    say(f"{done.n_segments} segments, {done.n_days} days and {done.n_rows} rows new · {watch.line()}")
+    say("Next: backstop serve shows the pages.")
+
+
+def serve_command(settings: Settings) -> None:
+    """Serves until SIGTERM or Ctrl-C."""
+    with opened_ledger(settings) as engine, site_up(engine, settings) as address:
+        say(f"Backstop is at {address.url} until Ctrl-C")
+        wait_until_stopped()
+
+
+def publish_command(settings: Settings, directory: Path) -> None:
+    """Writes the static tree and says what it holds."""
+    watch = Stopwatch()
+    with opened_ledger(settings) as engine, watch.step("publish"):
+        done = publish_to(engine, settings, directory)
+    show_published(done, directory)
+    say(watch.line())
+
+
+def publish_to(engine: Engine, settings: Settings, directory: Path) -> PublishSummary:
+    """The static tree of what the ledger says now."""
+    return publish(engine, system_clock, directory, site_config(settings))
+
+
+def show_published(done: PublishSummary, directory: Path) -> None:
+    """How many files, how large, where."""
+    columns = (Column("Static site"), Column("Files", is_number=True), Column("Bytes", is_number=True))
+    show_table("Published", columns, [[str(directory), f"{done.files:,}", f"{done.bytes:,}"]])

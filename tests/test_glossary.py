@@ -1,5 +1,6 @@
 """The glossary is complete and well-formed: each published word has formula, unit, source, limits and a paragraph."""
 
+import ast
 import dataclasses
 import re
 from pathlib import Path
@@ -75,3 +76,19 @@ def test_every_field_of_a_page_says_what_it_is(context: type) -> None:
         if not any(isinstance(words, str) and words.strip() for words in getattr(hints[field.name], "__metadata__", ()))
     ]
     assert not silent, f"{context.__name__}: write Annotated[type, 'what it is']"
+
+
+def computed_names() -> set[str]:
+    """Metric names that the calculator writes, as they stand in its code."""
+    return {
+        node.args[0].value
+        for path in (ROOT / "solvency").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Draft" and node.args
+        if isinstance(node.args[0], ast.Constant)
+    }
+
+
+def test_every_metric_that_is_computed_has_a_term() -> None:
+    assert len(computed_names()) > 20, "the calculator writes its metrics as Draft(name, …); this test reads them there"
+    assert computed_names() <= set(published_names())

@@ -16,7 +16,9 @@ from eth_utils.crypto import keccak
 from indexer.replay.scenario.artifacts import ScenarioError
 
 _GAS = 6_000_000
+_SMALL_GAS = 1_000_000
 _DEPLOY_GAS = 15_000_000
+_FEES = {"maxFeePerGas": hex(10**11), "maxPriorityFeePerGas": "0x0"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Call:
     signature: str
     args: tuple[Any, ...] = ()  # Any: ABI values of every kind.
     returns: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.signature.partition("(")[0]
 
     @property
     def data(self) -> str:
@@ -106,7 +112,7 @@ class Chain:
     ) -> Receipt:
         """Mines the call in a block of its own, `gap` seconds after the last one."""
         transaction = {"from": sender, "to": call.to, "data": call.data, "gas": hex(gas)}
-        return self._mine(transaction, note=note or call.signature.split("(")[0], may_fail=may_fail, gap=gap)
+        return self._mine(transaction, note=note or call.name, may_fail=may_fail, gap=gap)
 
     def deploy(self, name: str, sender: str, types: Sequence[str] = (), args: Sequence[Any] = ()) -> str:
         """Deploys a contract and gives its checksummed address."""
@@ -120,27 +126,43 @@ class Chain:
         """Moves the sender's next contract address on by one, with an empty transaction to itself."""
         self._mine({"from": sender, "to": sender, "data": "0x", "gas": hex(21_000)}, note="burn nonce")
 
+    def send_together(
+        self,
+        calls: Sequence[tuple[Call, str]],
+        *,
+        note: str = "",
+        may_fail: bool = False,
+        gap: int = 2,
+        gas: int = _SMALL_GAS,
+    ) -> None:
+        """Mines several (call, sender) in one block, in their order; the limits must fit into one block's gas."""
+        transactions = [{"from": who, "to": call.to, "data": call.data, "gas": hex(gas)} for call, who in calls]
+        self.clock += gap
+        self.rpc("evm_setAutomine", False)
+        hashes = [self.rpc("eth_sendTransaction", transaction | _FEES) for transaction in transactions]
+        self.rpc("evm_mine", self.clock)
+        self.rpc("evm_setAutomine", True)
+        for (call, _), transaction, tx_hash in zip(calls, transactions, hashes, strict=True):
+            raw = self.rpc("eth_getTransactionReceipt", tx_hash)
+            if raw is None:
+                raise ScenarioError(f"{call.signature} was left out of its block: lower the gas or send fewer")
+            self._conclude(transaction, raw, note=note or call.name, may_fail=may_fail)
+
     def _mine(self, transaction: dict[str, str], *, note: str, may_fail: bool = False, gap: int = 2) -> Receipt:
         self.clock += gap
         self.rpc("evm_setNextBlockTimestamp", self.clock)
-        fees = {"maxFeePerGas": hex(10**11), "maxPriorityFeePerGas": "0x0"}
-        raw = self.rpc("eth_sendTransactionSync", transaction | fees)
+        raw = self.rpc("eth_sendTransactionSync", transaction | _FEES)
+        return self._conclude(transaction, raw, note=note, may_fail=may_fail)
+
+    def _conclude(self, transaction: dict[str, str], raw: dict[str, Any], *, note: str, may_fail: bool) -> Receipt:
         self.head = int(raw["blockNumber"], 16)
         succeeded = raw["status"] == "0x1"
         if not succeeded:
             reason = self._revert_reason(transaction, raw)
             if not may_fail:
                 raise ScenarioError(f"block {self.head}: {note} reverted: {reason}")
-            self.failures.append(
-                Failure(
-                    self.head,
-                    self.clock,
-                    raw["transactionHash"],
-                    to_checksum_address(raw["to"]),
-                    note=note,
-                    reason=reason,
-                )
-            )
+            to, tx_hash = to_checksum_address(raw["to"]), raw["transactionHash"]
+            self.failures.append(Failure(self.head, self.clock, tx_hash, to, note=note, reason=reason))
         return Receipt(self.head, self.clock, succeeded, raw["contractAddress"])
 
     def _revert_reason(self, transaction: dict[str, str], raw: dict[str, Any]) -> str:

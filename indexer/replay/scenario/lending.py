@@ -22,6 +22,7 @@ _ORACLE_UNIT = 10**36
 _WAD = 10**18
 _VIRTUAL_SHARES = 10**6
 _MOST_LIQUIDATIONS = 3
+_UNLIMITED = 2**256 - 1
 
 
 @dataclass
@@ -79,13 +80,17 @@ class Lending:
         ltv, debt = self._draw_loan(market, is_reckless=is_reckless)
         price = self._oracle_price(market) / (_ORACLE_UNIT / COIN_UNIT * USDC_UNIT)
         coins = int(debt / ltv / price * COIN_UNIT)
-        self._send_to(market.collateral, "transfer(address,uint256)", (borrower, coins), self.cast.owner)
-        self._approve(market.collateral, borrower)
-        self._approve(self.world.usdc, borrower)
+        morpho, approve = self.world.morpho.address, "approve(address,uint256)"
         supply = (market.params, coins, borrower, b"")
-        self._send(f"supplyCollateral({PARAMS},uint256,address,bytes)", supply, borrower)
         loan = (market.params, int(debt * USDC_UNIT), 0, borrower, borrower)
-        self._send(f"borrow({PARAMS},uint256,uint256,address,address)", loan, borrower)
+        transfer = Call(market.collateral, "transfer(address,uint256)", (borrower, coins))
+        steps = [
+            Call(market.collateral, approve, (morpho, _UNLIMITED)),
+            Call(self.world.usdc, approve, (morpho, _UNLIMITED)),
+            Call(morpho, f"supplyCollateral({PARAMS},uint256,address,bytes)", supply),
+            Call(morpho, f"borrow({PARAMS},uint256,uint256,address,address)", loan),
+        ]
+        self.chain.send_together([(transfer, self.cast.owner), *((call, borrower) for call in steps)])
         self.borrowing.add(borrower)
 
     def _draw_loan(self, market: MorphoMarket, *, is_reckless: bool) -> tuple[float, float]:
@@ -154,15 +159,10 @@ class Lending:
         return int(self.chain.read(Call(market.oracle, "price()", (), ("uint256",))))
 
     def _equip(self, who: str, usd: int) -> None:
-        self._send_to(self.world.usdc, "transfer(address,uint256)", (who, usd * USDC_UNIT), self.cast.owner)
-        self._approve(self.world.usdc, who)
-
-    def _approve(self, token: str, who: str) -> None:
-        self._send_to(token, "approve(address,uint256)", (self.world.morpho.address, 2**256 - 1), who)
+        transfer = Call(self.world.usdc, "transfer(address,uint256)", (who, usd * USDC_UNIT))
+        approve = Call(self.world.usdc, "approve(address,uint256)", (self.world.morpho.address, _UNLIMITED))
+        self.chain.send_together([(transfer, self.cast.owner), (approve, who)])
 
     def _send(self, signature: str, args: tuple[object, ...], sender: str, *, may_fail: bool = False) -> None:
         note = f"morpho {signature.partition('(')[0]}"
         self.chain.send(Call(self.world.morpho.address, signature, args), sender, note=note, may_fail=may_fail)
-
-    def _send_to(self, to: str, signature: str, args: tuple[object, ...], sender: str) -> None:
-        self.chain.send(Call(to, signature, args), sender)

@@ -16,11 +16,8 @@ _CLOSE = "closePosition((address,uint160,uint256,uint256,bytes32))"
 _DEADLINE = 2**40
 _NO_REFERRAL = b"\0" * 32
 _TICK_SPACING = 200
-# A swap may move the pool by about 10 % at most, and only 15 s after the last stored tick.
+# A swap may move the pool by about 10 % at most.
 _LARGEST_STEP = 1.085
-_STEP_GAP = 18
-_MOST_STEPS = 14
-_CLOSE_ENOUGH = 0.006
 _DEEP_POCKET = 4e7
 
 
@@ -101,24 +98,18 @@ class PerpDesk:
         order = (self.perp.markets[asset].base, 0, 0, _DEADLINE, _NO_REFERRAL)
         return self.chain.send(Call(self.perp.clearing_house, _CLOSE, (order,)), who, note=note, may_fail=True, gap=gap)
 
-    def arbitrage(self, asset: str, target: float) -> None:
-        """Moves the pool to the target in steps that the exchange's limits allow."""
-        market = self.perp.markets[asset]
-        for _ in range(_MOST_STEPS):
-            spot = self._spot(asset)
-            if abs(spot / target - 1) < _CLOSE_ENOUGH:
-                return
-            is_up = target > spot
-            limit = min(target, spot * _LARGEST_STEP) if is_up else max(target, spot / _LARGEST_STEP)
-            amount = int((_DEEP_POCKET if is_up else _DEEP_POCKET / spot) * COIN_UNIT)
-            order = (market.base, not is_up, True, amount, 0, _DEADLINE, sqrt_price_x96(limit), _NO_REFERRAL)
-            self.chain.send(
-                Call(self.perp.clearing_house, _OPEN, (order,)),
-                self.cast.arbitrageur,
-                note="arbitrage",
-                may_fail=True,
-                gap=_STEP_GAP,
-            )
+    def spot_call(self, asset: str) -> Call:
+        """Asks the pool for its square-root price, Q64.96."""
+        return Call(self.perp.markets[asset].pool, "slot0()", (), ("uint160",))
+
+    def arbitrage_call(self, asset: str, spot: float, target: float) -> Call:
+        """A swap from the spot price towards the target, as far as the exchange's limits allow at once."""
+        is_up = target > spot
+        limit = min(target, spot * _LARGEST_STEP) if is_up else max(target, spot / _LARGEST_STEP)
+        amount = int((_DEEP_POCKET if is_up else _DEEP_POCKET / spot) * COIN_UNIT)
+        base = self.perp.markets[asset].base
+        order = (base, not is_up, True, amount, 0, _DEADLINE, sqrt_price_x96(limit), _NO_REFERRAL)
+        return Call(self.perp.clearing_house, _OPEN, (order,))
 
     def capacity(self) -> int:
         """The fund's capacity in smallest units of USDC; may be negative."""
@@ -159,13 +150,13 @@ class PerpDesk:
         )
 
     def _deposit(self, who: str, token: str, amount: int) -> None:
-        self.chain.send(Call(token, "transfer(address,uint256)", (who, amount)), self.cast.owner)
-        self.chain.send(Call(token, "approve(address,uint256)", (self.perp.vault, amount)), who)
-        self.chain.send(Call(self.perp.vault, "deposit(address,uint256)", (token, amount)), who)
-
-    def _spot(self, asset: str) -> float:
-        root = self.chain.read(Call(self.perp.markets[asset].pool, "slot0()", (), ("uint160",)))
-        return float((root / 2**96) ** 2)
+        self.chain.send_together(
+            [
+                (Call(token, "transfer(address,uint256)", (who, amount)), self.cast.owner),
+                (Call(token, "approve(address,uint256)", (self.perp.vault, amount)), who),
+                (Call(self.perp.vault, "deposit(address,uint256)", (token, amount)), who),
+            ]
+        )
 
     def _vault_call(self, signature: str, *args: object, returns: str) -> Call:
         return Call(self.perp.vault, signature, args, (returns,))

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from indexer.replay.scenario.arbitrage import arbitrage
 from indexer.replay.scenario.artifacts import load_creation_code
 from indexer.replay.scenario.cast import USDC_UNIT, Cast, deal_cast
 from indexer.replay.scenario.chain import Call, Chain
@@ -139,8 +140,7 @@ def _take_step(company: _Company, step: Step) -> None:
         if index == step.index:
             company.marks[name] = {"step": index, "block": chain.head, "time": chain.clock}
     chain.wait_until(step.moment + 60)
-    for stage in company.stages:
-        stage.follow_prices(step)
+    arbitrage([target for stage in company.stages for target in stage.find_targets(step)])
     # Margin checks read half an hour of prices: keepers see the move only after a while.
     chain.wait_until(step.moment + 1_500)
     for stage in company.stages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from indexer.replay.scenario.arbitrage import Target, arbitrage
 from indexer.replay.scenario.keepers import Keepers
 from indexer.replay.scenario.perp import PerpDesk
 from indexer.replay.scenario.timeline import Step, hour_step
@@ -45,12 +46,14 @@ class Stage:
             self.desk.add_liquidity(asset, prices[asset], _RANGES[asset])
         self.treasury.seed()
 
-    def follow_prices(self, step: Step) -> None:
-        """The arbitrageur brings every open market to its index, a shade beside it."""
+    def find_targets(self, step: Step) -> list[Target]:
+        """Where the arbitrageur brings the open markets: to their index, a shade beside it."""
         if step.index == ALT_PAUSE and "ALT" in self.desk.open_assets:
             self.treasury.pause_alt()
-        for asset in self.desk.open_assets:
-            self.desk.arbitrage(asset, step.prices[asset] * (1 + self.rng.gauss(0, 0.001)))
+        return [
+            Target(self.desk, asset, step.prices[asset] * (1 + self.rng.gauss(0, 0.001)))
+            for asset in self.desk.open_assets
+        ]
 
     def liquidate(self, step: Step) -> None:
         """Keepers work through the sick accounts, then through WETH-backed debts."""
@@ -65,7 +68,7 @@ class Stage:
             self.desk.enter(entry, step.prices["ETH"])
             crowded[entry.asset] = crowded.get(entry.asset, 0) + 1
             if crowded[entry.asset] % 2 == 0 and entry.asset in self.desk.open_assets:
-                self.desk.arbitrage(entry.asset, step.prices[entry.asset])
+                arbitrage([Target(self.desk, entry.asset, step.prices[entry.asset])])
         for trader in self.book.crowd:
             self._drift(trader, step)
 

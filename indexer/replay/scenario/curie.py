@@ -76,7 +76,8 @@ def deploy_perp(
 ) -> PerpDeployment:
     """Deploys and links the contracts, then one market per planned asset at its opening price."""
     builder = _Builder(chain, cast, usdc=usdc, factory=factory)
-    builder.deploy_core()
+    builder.deploy_trading()
+    builder.deploy_margin()
     builder.link_core()
     builder.call(
         "CollateralManager",
@@ -100,7 +101,8 @@ class _Builder:
         self.chain, self.owner, self.usdc, self.factory = chain, cast.owner, usdc, factory
         self.contracts: dict[str, str] = {}
 
-    def deploy_core(self) -> None:
+    def deploy_trading(self) -> None:
+        """Tokens, registry and books: what the vault and the clearing house are built upon."""
         # Curie refuses a base token above the quote token, so the quote token gets a high address.
         self._burn_nonces_until(lambda address: address >> 152 >= 0xC0)
         self._create("QuoteToken", "initialize(string,string)", "vUSD", "vUSD")
@@ -114,6 +116,9 @@ class _Builder:
         )
         self.call("Exchange", "setAccountBalance(address)", "AccountBalance")
         self.call("OrderBook", "setExchange(address)", "Exchange")
+
+    def deploy_margin(self) -> None:
+        """Vault and collateral, then the clearing house, which asks them for their links and decimals."""
         self._create(
             "Vault",
             "initialize(address,address,address,address)",

@@ -135,5 +135,12 @@ def _hold(medians: dict[int, float], count: int) -> list[float]:
     return series
 
 
+def main(arguments: list[str]) -> None:
+    """Derives the shipped file anew from the table in the named folder."""
+    if len(arguments) != 1:
+        raise SystemExit("usage: python -m indexer.replay.scenario.prices FOLDER (the one BACKSTOP_REAL_DATA names)")
+    SHIPPED.write_text(render_prices(derive_prices(Path(arguments[0]))), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    SHIPPED.write_text(render_prices(derive_prices(Path(sys.argv[1]))), encoding="utf-8")
+    main(sys.argv[1:])

@@ -154,7 +154,7 @@ def _make_row(day: Day, draft: Draft, digest: str) -> MetricRow:
         is_day_final=day.plan.is_final,
         value=value,
         unit=number.unit,
-        text=number.words or ("at least" if number.is_lower_bound else None),
+        text=number.words or None,
         quality=number.quality,
         reason=number.reason,
         window_days=number.window_days,
@@ -163,5 +163,5 @@ def _make_row(day: Day, draft: Draft, digest: str) -> MetricRow:
         ci_low=number.ci_low,
         ci_high=number.ci_high,
         inputs_digest=digest,
-        detail=dict(draft.detail) or None,
+        detail={**draft.detail, **({"is_lower_bound": True} if number.is_lower_bound else {})} or None,
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from ledger.kinds import FundKind, ReadingName, Role
+from ledger.kinds import FundKind, ReadingName, Role, Shape
 from solvency.coverage import NO_MODELLED_LOSS
 from solvency.day import Day
 from solvency.draft import Draft, render_usd
@@ -30,6 +30,9 @@ STREAMS = ("facts", "prices")
 SCALED = ("facts", "prices", "markets")
 ALL = ("facts", "money", "markets", "prices")
 UNREAD_ACCOUNTS = "accounts below zero are not read here: only booked losses count"
+NEVER_BOOKED = "this protocol books no bad debt: what remained after its liquidations is not known"
+# Shapes that book what users lost; elsewhere "no event" is not "no loss".
+BOOKING_SHAPES = frozenset({Shape.DRIFT, Shape.MORPHO_BLUE})
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ def _read_unresolved(day: Day) -> tuple[Quantity, list[dict[str, Any]], Quantity
     """Accounts below zero (unbooked loss, their list) and the unresolved deficit, USD."""
     gross = day.money.gross
     hole = max(0.0, -gross.value) if gross.value is not None else 0.0
+    if not day.has_public_positions and day.walk.history.fund.shape not in BOOKING_SHAPES:
+        return make_unknown("usd", NEVER_BOOKED), [], make_unknown("usd", NEVER_BOOKED)
     if not day.has_public_positions:
         return make_unknown("usd", UNREAD_ACCOUNTS), [], Quantity(hole, "usd", "partial", UNREAD_ACCOUNTS)
     price, hidden = find_settlement_price(day.walk), _count_hidden(day)

@@ -192,8 +192,8 @@ def _list_grid(day: Day, stress: Stress) -> list[dict[str, Any]]:
         rows.append(
             {
                 "shock": shock,
-                "loss_usd": render_usd(loss),
-                "usable_usd": render_usd(usable),
+                "loss": render_usd(loss),
+                "usable": render_usd(usable),
                 "ratio": None if usable is None or loss == 0 else round(usable / loss, 4),
             }
         )
@@ -263,10 +263,10 @@ def draft_market_cover(day: Day) -> list[Draft]:
             {
                 "market": market.market,
                 "symbol": market.symbol,
-                "cap_usd": render_usd(market.cap.value),
-                "used_usd": render_usd(market.used.value if market.used else None),
-                "left_usd": render_usd(left.value),
-                "open_interest_usd": render_usd(market.exposure.value),
+                "cap": render_usd(market.cap.value),
+                "used": render_usd(market.used.value if market.used else None),
+                "left": render_usd(left.value),
+                "open_interest": render_usd(market.exposure.value),
                 "cover": None if cover.value is None else round(cover.value, 4),
                 "words": cover.words or cover.reason,
             }

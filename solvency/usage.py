@@ -31,25 +31,31 @@ def read_runway(day: Day) -> Quantity:
     flows, end = day.walk.flows, day.as_of_seconds
     window = min(day.observed_days, RUNWAY_DAYS)
     start = end - max(window, 1) * DAY_SECONDS
-    inflow, paid = flows.recurring.sum_between(start, end), flows.payouts.sum_between(start, end)
     balance = _read_balance(day)
+    is_usd = balance.unit == "usd"
+    inflow = (flows.recurring_usd if is_usd else flows.recurring).sum_between(start, end)
+    paid = (flows.payouts_usd if is_usd else flows.payouts).sum_between(start, end)
+    if inflow is None or paid is None:
+        return make_unknown("days", "a flow has no price in USD")
     runway = compute_runway(
         balance,
-        inflow_per_day=float(inflow or 0) / max(window, 1),
-        payout_per_day=float(paid or 0) / max(window, 1),
+        inflow_per_day=float(inflow) / max(window, 1),
+        payout_per_day=float(paid) / max(window, 1),
         observed_days=day.observed_days,
     )
-    if flows.n_foreign:
+    if flows.n_foreign and not is_usd:
         runway = runway.lower_quality("partial", f"{flows.n_foreign} flows in other assets are not counted")
     return runway
 
 
 def _read_balance(day: Day) -> Quantity:
-    """The gross balance in tokens with the age and reconciliation of the day's money."""
+    """The gross balance in tokens, or in USD where the fund holds several, with the age of the day's money."""
     native, gross = day.money.valuation.native, day.money.gross
     symbol = _find_symbol(day)
+    if len(day.money.valuation.holdings) > 1:
+        return gross
     if native is None:
-        return make_unknown(symbol, gross.reason or "several assets have no balance in one unit")
+        return make_unknown(symbol, gross.reason or "the balance could not be read")
     balance = Quantity(float(native), symbol)
     if gross.quality in ("partial", "stale") and not gross.is_lower_bound:
         return balance.lower_quality(gross.quality, gross.reason)

@@ -190,15 +190,15 @@ def _list_assets(valuation: Valuation) -> list[dict[str, Any]]:
         counted = compute_usable_value([holding]).value
         rows.append(
             {
-                "asset": holding.asset,
-                "quantity": None if holding.quantity is None else format(Decimal(holding.quantity), "f"),
+                "symbol": holding.asset,
+                "qty": None if holding.quantity is None else format(Decimal(holding.quantity), "f"),
                 "price": None if holding.price is None else format(Decimal(holding.price), "f"),
                 "depth_haircut": float(holding.h_liq),
                 "floor_haircut": float(holding.h_floor),
                 "beta": float(holding.beta),
                 "access": float(holding.access),
                 "access_reason": asset.access_reason if asset else "",
-                "counted_usd": render_usd(counted),
+                "counted": render_usd(counted),
             }
         )
     return rows

@@ -60,7 +60,7 @@ def test_balance_exposure_and_stress_of_a_day_are_what_the_rows_say(engine: Engi
     assert (gap.value, gap.text) == (Decimal("0.5"), "≥ 50 %")
     assert gap.detail is not None
     # At −50 % the long loses 100,000 of which its margin pays 40,000.
-    assert gap.detail["grid"][0] == {"shock": -0.5, "loss_usd": "60000.00", "usable_usd": "600000.00", "ratio": 10.0}
+    assert gap.detail["grid"][0] == {"shock": -0.5, "loss": "60000.00", "usable": "600000.00", "ratio": 10.0}
     assert gap.detail["positions"] == "public"
 
 
@@ -323,7 +323,7 @@ def test_a_venue_is_stressed_by_the_leverage_mix_and_held_to_its_caps(engine: En
     cover = find_metric(engine, "market_cover", 18)
     assert cover.detail is not None
     assert cover.detail["rows"][0]["cover"] == 0.05
-    assert cover.detail["rows"][0]["left_usd"] == "100.00"
+    assert cover.detail["rows"][0]["left"] == "100.00"
     assert find_metric(engine, "data_status", 18).text == "recorded_by_third_party"
 
 

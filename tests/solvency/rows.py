@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 from sqlmodel import SQLModel, col
 
 from ledger.clock import Clock
-from ledger.database import reading, writing
+from ledger.database import insert_rows, reading, writing
 from ledger.kinds import FundKind, ReadingName, Role, Shape, SourceKind
 from ledger.tables import (
     Asset,
@@ -147,17 +147,14 @@ class Rows:
             session.add_all(self._list_setup())
             session.flush()
             rows = self.found[::-1] if is_reversed else self.found
-            for number in sorted(self.blocks, reverse=is_reversed):
-                session.add(
-                    Block(
-                        chain_id=CHAIN, hash=hash_of(number), number=number, parent_hash=hash_of(number - 1),
-                        timestamp=self.blocks[number], status="finalized",
-                    )
-                )  # fmt: skip
-            session.flush()
-            for row in rows:
-                session.add(row.model_copy())
-                session.flush()
+            numbers = sorted(self.blocks, reverse=is_reversed)
+            columns = ("chain_id", "hash", "number", "parent_hash", "timestamp", "status")
+            blocks = [(CHAIN, hash_of(n), n, hash_of(n - 1), self.blocks[n], "finalized") for n in numbers]
+            insert_rows(session, Block, columns, blocks)
+            for model in dict.fromkeys(type(row) for row in rows):
+                names = tuple(model.model_fields)
+                own = [row for row in rows if type(row) is model]
+                insert_rows(session, model, names, [[getattr(row, name) for name in names] for row in own])
 
     def _list_setup(self) -> Iterable[SQLModel]:
         yield Fund(

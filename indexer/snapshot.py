@@ -115,7 +115,8 @@ class Snapshots:
         if not started:
             return
         low = min(started, key=lambda header: header.number)
-        while low.number < up_to.number:
+        # Inside one hour nothing can be due: no provider is asked.
+        while low.number < up_to.number and slot_of(low, watched[0].step) < slot_of(up_to, watched[0].step):
             high = await self._window(low, up_to, watched[0].step)
             starts = await self._starts(low, high, watched[0].step)
             await self._read_scheduled(watched, lows, starts)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from app.databases import opened_ledger
 from app.failures import CommandError, Exit
@@ -19,6 +20,8 @@ from app.summary import show_chains
 from indexer.lanes import ChainWork, Progress
 from indexer.registry import tracked, write
 from indexer.rpc.pool import ProviderPool
+from indexer.snapshot import create_snapshots
+from indexer.specs import ChainSpec
 from indexer.sync import ChainOutcome, SyncOptions, sync_chains
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
@@ -61,9 +64,17 @@ async def opened_chains(writer: LedgerWriter, plan: Plan) -> AsyncIterator[list[
         works = []
         for chain in plan.registry.chains:
             pool = await stack.enter_async_context(ProviderPool(chain, plan.urls[chain.id]))
-            segments = await writer.read(partial(tracked, registry=plan.registry, chain_id=chain.id))
-            works.append(ChainWork(chain, pool, segments, None))
+            works.append(await writer.read(partial(chain_work, plan=plan, chain=chain, pool=pool, writer=writer)))
         yield works
+
+
+def chain_work(
+    session: Session, *, plan: Plan, chain: ChainSpec, pool: ProviderPool, writer: LedgerWriter
+) -> ChainWork:
+    """One chain with its segments and the lane that reads their balances and prices."""
+    segments = tracked(session, plan.registry, chain.id)
+    snapshots = create_snapshots(session, plan.registry, chain.id, tracked=segments, reader=pool, writer=writer)
+    return ChainWork(chain, pool, segments, snapshots)
 
 
 async def index_chains(

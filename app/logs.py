@@ -18,15 +18,10 @@ WINDOW_SECONDS = 60.0
 KINDS_KEPT = 1_000
 """How many wordings are counted at once; beyond this the count starts anew rather than growing for ever."""
 
-# These speak about themselves at a level that helps nobody who runs Backstop.
-QUIET = {
-    "apscheduler": logging.ERROR,  # It warns each time a job that is still running is due: that is the plan here.
-    "httpx": logging.WARNING,
-    "httpcore": logging.WARNING,
-    "alembic": logging.WARNING,
-    "uvicorn": logging.WARNING,
-    "asyncio": logging.WARNING,
-}
+ROOMS = ("app", "alerts", "indexer", "ledger", "solvency", "web", "py.warnings")
+"""Whose lines are shown from the chosen level on; libraries are heard when they warn. APScheduler only in trouble: it
+warns each time a job that is still running is due, and that is the plan here."""
+QUIETER = "apscheduler"
 
 
 @dataclass
@@ -120,6 +115,7 @@ def start_logging(level: str, shape: str) -> None:
     for earlier in [each for each in root.handlers if isinstance(each, CurrentStderr)]:
         root.removeHandler(earlier)
     root.addHandler(handler)
-    root.setLevel(level.upper())
-    for name, least in QUIET.items():
-        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else least)
+    root.setLevel(logging.WARNING)
+    logging.getLogger(QUIETER).setLevel(logging.ERROR)
+    for room in ROOMS:
+        logging.getLogger(room).setLevel(level.upper())

@@ -129,7 +129,8 @@ def _judge_legs(walk: Walk, latest: Valuation, now_seconds: int) -> list[tuple[Q
     """Ages of the oldest leg; nothing to judge where nothing was read, since that is unknown already."""
     if latest.read_seconds is None:
         return []
-    period = compute_period([v.seconds for v in walk.valuations], now_seconds=now_seconds)
+    # Flows read a balance again between two polls; how often we look is what the schedule says.
+    period = compute_period(walk.point_seconds, now_seconds=now_seconds)
     age = judge_age(
         "the balance or its price", read_seconds=latest.read_seconds, now_seconds=now_seconds, period_seconds=period
     )

@@ -44,9 +44,7 @@ def hear_nothing(_what: str, _done: int, _total: int) -> None:
     """The default listener."""
 
 
-def capture(
-    path: Path, *, seed: int, anvil: Path, node_modules: Path, step: Step = hear_nothing
-) -> SavedRecording:
+def capture(path: Path, *, seed: int, anvil: Path, node_modules: Path, step: Step = hear_nothing) -> SavedRecording:
     """Plays the whole scenario and saves its recording; `step` hears (what, done, total).
 
     Raises ScenarioError when the indexer could not follow the chain or the file is larger than the project ships.
@@ -83,7 +81,10 @@ def index_played(url: str, registry: Registry, *, step: Step) -> ChainOutcome:
             )
             work = ChainWork(chain, pool, segments, lane)
             (outcome,) = await sync_chains(
-                writer, [work], lambda: datetime.now(UTC), progress=lambda _, done, total, __: step("index", done, total)
+                writer,
+                [work],
+                lambda: datetime.now(UTC),
+                progress=lambda _, done, total, __: step("index", done, total),
             )
             return outcome
 

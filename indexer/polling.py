@@ -86,10 +86,12 @@ class VenuePoller:
         self._clock = clock
         self._client = client
         self.tip: int | None = None
+        self._between: Between | None = None
 
     async def catch_up(self) -> None:
         """Everything the venue has, page by page; raises VenueError."""
         self.tip = await self._writer.read(self._find_tip)
+        self._between = None  # What a failed page left in memory is not in the ledger.
         stored = await self._read_page(self.tip)
         while stored.polls:
             await self._writer.write(lambda session, page=stored: self._store(session, page))  # type: ignore[misc]
@@ -128,7 +130,9 @@ class VenuePoller:
         chain_id, polls = self._work.chain.id, page.raw_polls()
         segment_id = find_segment_ids(session, chain_id)[self._work.fund.slug]
         assets = list_asset_ids(session, chain_id)
-        rows = PollRows(chain_id, segment_id, assets, remembered(session, segment_id))
+        if self._between is None:
+            self._between = remembered(session, segment_id)
+        rows = PollRows(chain_id, segment_id, assets, self._between)
         last = polls[0].time if self.tip is None else self.tip
         places = list_places(session, chain_id, first=last - drift.MONTH_SECONDS, last=last)
         earlier = [place.number for place in places]
@@ -150,20 +154,18 @@ class VenuePoller:
 
     def _cover(self, session: Session, segment_id: int, times: Sequence[int], earlier: Sequence[int]) -> None:
         """Time between two polls counts as seen unless polling had a hole there."""
-        holes, before = drift.holes_before(times, earlier), earlier[-1] if earlier else None
-        for time in times:
+        for first, last in drift.seen_intervals(times, earlier):
             extend_coverage(
                 session,
                 Coverage(
                     segment_id=segment_id,
                     filter_digest=FILTER_DIGEST,
-                    from_number=time if before is None or holes[time] else before,
-                    to_number=time,
+                    from_number=first,
+                    to_number=last,
                     level=0,
                     verified_at=self._clock(),
                 ),
             )
-            before = time
 
     def _move_cursor(self, session: Session, rows: "PollRows") -> None:
         chain_id, (_, digest, number, *_) = self._work.chain.id, rows.blocks[-1]

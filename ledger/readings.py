@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlmodel import Session, col
 
 from ledger.database import insert_rows
@@ -130,12 +130,16 @@ def count_unreconciled(session: Session, segment_id: int) -> tuple[int, int]:
 
 def save_residuals(session: Session, segment_id: int, rows: Iterable[tuple[str, int | None, bool | None]]) -> None:
     """(block hash, residual, whether it is within tolerance) into the snapshots."""
-    for digest, residual, is_reconciled in rows:
-        session.execute(
-            update(Snapshot)
-            .where(col(Snapshot.segment_id) == segment_id, col(Snapshot.block_hash) == digest)
-            .values(residual_raw=residual, is_reconciled=is_reconciled)
-        )
+    values = [{"digest": digest, "residual": residual, "verdict": verdict} for digest, residual, verdict in rows]
+    if not values:
+        return
+    table: Any = Snapshot.__table__  # type: ignore[attr-defined]
+    statement = (
+        update(table)
+        .where(table.c.segment_id == segment_id, table.c.block_hash == bindparam("digest"))
+        .values(residual_raw=bindparam("residual"), is_reconciled=bindparam("verdict"))
+    )
+    session.connection().execute(statement, values)
 
 
 def find_status(session: Session, segment_id: int) -> tuple[str, str]:

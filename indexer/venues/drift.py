@@ -8,13 +8,13 @@ the rest is revenue; a negative rest is a withdrawal that nothing explains. No u
 VenueError   the venue does not answer, or says something that its format does not allow
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from itertools import pairwise
-from statistics import median
 from typing import Any, NamedTuple
 
 import msgspec
@@ -265,11 +265,29 @@ def holes_before(times: Sequence[int], earlier: Sequence[int]) -> Mapping[int, b
     of the 30 days up to the last of them.
     """
     known, holes, start = [*earlier], {}, 0
+    gaps = sorted(later - sooner for sooner, later in pairwise(known))
     for time in times:
         before = known[-1] if known else time
-        known.append(time)
-        while known[start] < before - MONTH_SECONDS:
+        while start < len(known) - 1 and known[start] < before - MONTH_SECONDS:
+            gaps.pop(bisect_left(gaps, known[start + 1] - known[start]))
             start += 1
-        gaps = [later - sooner for sooner, later in pairwise(known[start:])]
-        holes[time] = time - before > max(3 * median(gaps or [0]), SHORTEST_HOLE_SECONDS)
+        if known:
+            insort(gaps, time - before)
+        known.append(time)
+        usual = (gaps[(len(gaps) - 1) // 2] + gaps[len(gaps) // 2]) / 2 if gaps else 0
+        holes[time] = time - before > max(3 * usual, SHORTEST_HOLE_SECONDS)
     return holes
+
+
+def seen_intervals(times: Sequence[int], earlier: Sequence[int]) -> list[tuple[int, int]]:
+    """Times in which no poll was missed, broken at holes; the first may go on from the last of `earlier`."""
+    holes, intervals = holes_before(times, earlier), list[tuple[int, int]]()
+    before = earlier[-1] if earlier else None
+    for time in times:
+        if before is None or holes[time]:
+            intervals.append((time, time))
+        else:
+            first = intervals.pop()[0] if intervals else before
+            intervals.append((first, time))
+        before = time
+    return intervals

@@ -2,9 +2,11 @@
 
 import re
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -19,11 +21,14 @@ class AnvilNode:
 
     url: str
     process: subprocess.Popen[str]
+    drain: Thread
+    """Reads what the node prints on: each request is a line, and a full pipe would stop the node."""
 
     def stop(self) -> None:
         """Ends the node at once; safe to call twice."""
         self.process.kill()
         self.process.wait()
+        self.drain.join()
         if self.process.stdout:
             self.process.stdout.close()
 
@@ -42,7 +47,9 @@ def start_anvil(binary: Path, *options: str) -> AnvilNode:
     for line in process.stdout:
         said.append(line)
         if found := LISTENING.search(line):
-            return AnvilNode(url=f"http://{found[1]}", process=process)
+            drain = Thread(target=deque, args=(process.stdout, 0), daemon=True)
+            drain.start()
+            return AnvilNode(url=f"http://{found[1]}", process=process, drain=drain)
     process.stdout.close()
     process.wait()
     raise RuntimeError(f"{' '.join(command)} ended with {process.returncode} before it listened:\n{''.join(said)}")

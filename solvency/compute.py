@@ -107,7 +107,8 @@ def _compute_day(day: Day, bands: list[int | None]) -> list[Draft]:
     record = risk = runway = None
     if day.kind != FundKind.NO_FUND:
         runway = read_runway(day)
-        drafts += draft_usage(day, runway)
+        # A segment without a balance of its own has no flows either: nothing is said instead of 0.
+        drafts += draft_usage(day, runway) if day.walk.find_asset(None) else []
     if day.kind != FundKind.RESERVE:
         record = read_record(day)
         drafts += draft_exposure(day) + draft_record(day, record)

@@ -32,7 +32,7 @@ ALL = ("facts", "money", "markets", "prices")
 UNREAD_ACCOUNTS = "accounts below zero are not read here: only booked losses count"
 NEVER_BOOKED = "this protocol books no bad debt: what remained after its liquidations is not known"
 # Shapes that book what users lost; elsewhere "no event" is not "no loss".
-BOOKING_SHAPES = frozenset({Shape.DRIFT, Shape.MORPHO_BLUE})
+BOOKING_SHAPES = frozenset({Shape.DRIFT, Shape.MORPHO_BLUE, Shape.PERP_V2_CURIE})
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _read_unresolved(day: Day) -> tuple[Quantity, list[dict[str, Any]], Quantity
     """Accounts below zero (unbooked loss, their list) and the unresolved deficit, USD."""
     gross = day.money.gross
     hole = max(0.0, -gross.value) if gross.value is not None else 0.0
-    if not day.has_public_positions and day.walk.history.fund.shape not in BOOKING_SHAPES:
+    if day.walk.history.fund.shape not in BOOKING_SHAPES:
         return make_unknown("usd", NEVER_BOOKED), [], make_unknown("usd", NEVER_BOOKED)
     if not day.has_public_positions:
         return make_unknown("usd", UNREAD_ACCOUNTS), [], Quantity(hole, "usd", "partial", UNREAD_ACCOUNTS)
@@ -276,6 +276,8 @@ def _name_sum(day: Day, total: Decimal | None, n_events: int | None) -> Quantity
     """A total over the whole record; an amount without a price makes it unknown."""
     if total is None:
         return make_unknown("usd", "an amount has no price in USD")
+    if total == 0 and day.walk.history.fund.shape not in BOOKING_SHAPES:
+        return make_unknown("usd", NEVER_BOOKED, n_obs=day.observed_days)
     return day.mark_unobserved(Quantity(float(total), "usd", n_obs=day.observed_days, n_events=n_events))
 
 

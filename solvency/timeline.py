@@ -59,12 +59,13 @@ def plan_days(history: SegmentHistory, now: datetime) -> list[DayPlan]:
 
 
 def list_points(history: SegmentHistory) -> list[PointRow]:
-    """The blocks a segment was read at; without snapshots those with a reading, without those those with a fact."""
-    if any(point.kind == SnapshotKind.SCHEDULED for point in history.points):
-        return list(history.points)
+    """The blocks a segment was read at; where no contract is ever read, each block with a fact says all there is."""
     numbers = {row.number for row in history.readings} or {row.number for row in history.facts}
-    found = [_as_point(block) for block in history.blocks if block.number in numbers]
-    return sorted({point[:2]: point for point in [*history.points, *found]}.values(), key=lambda point: point[:2])
+    if history.readings and any(point.kind == SnapshotKind.SCHEDULED for point in history.points):
+        return list(history.points)
+    known = {point.number for point in history.points}
+    found = [_as_point(block) for block in history.blocks if block.number in numbers - known]
+    return sorted([*history.points, *found], key=lambda point: point[:2])
 
 
 def _as_point(block: BlockRow) -> PointRow:

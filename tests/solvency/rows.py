@@ -47,6 +47,7 @@ class Rows:
     shape: Shape = Shape.PERP_V2_CURIE
     source: SourceKind = SourceKind.SIMULATED
     is_venue: bool = False
+    asset: int | None = USDC
     found: list[SQLModel] = field(default_factory=list)
     blocks: dict[int, datetime] = field(default_factory=dict)
     head: int = 0
@@ -165,7 +166,7 @@ class Rows:
         yield Asset(id=ETH, chain_id=CHAIN, address=ETH_ADDRESS, symbol="vETH", decimals=18, beta=1.0)
         if not self.is_venue:
             yield Cursor(chain_id=CHAIN, number=self.head, hash=hash_of(self.head))
-        yield Segment(id=1, fund_slug="f", slug="f", name="F", chain_id=CHAIN, asset_id=USDC, start_number=1)
+        yield Segment(id=1, fund_slug="f", slug="f", name="F", chain_id=CHAIN, asset_id=self.asset, start_number=1)
 
 
 def clock_at(moment: datetime) -> Clock:

@@ -294,6 +294,25 @@ def test_a_market_without_a_fund_lists_what_its_users_lost(engine: Engine) -> No
     assert find_metric(engine, "shortfall_total", 2).value == Decimal("70.00")
 
 
+def test_a_protocol_that_books_no_bad_debt_never_shows_a_loss_of_zero(engine: Engine) -> None:
+    rows = Rows(kind=FundKind.LENDING_BACKSTOP, shape=Shape.AAVE_V2, asset=None)
+    for day in range(3):
+        rows.snapshot(day + 0.01)
+        rows.fact(day + 0.6, Role.LIQUIDATION, 70.0, side="debt")
+    rows.scan()
+    rows.write(engine)
+    compute(engine)
+    # The last day's liquidation comes after its snapshot, at which nothing was read: the day stands on the later block.
+    seen = find_metric(engine, "liquidations", 2)
+    assert (seen.value, seen.detail) == (Decimal(3), {"by_asset": {"debt": {"USDC": "210000000"}}})
+    for name in ("shortfall_total", "payout_total", "uncovered_loss_365d", "exposure", "usable_value"):
+        assert find_metric(engine, name, 2).quality == "unknown", name
+    status = find_metric(engine, "status", 2)
+    assert (status.text, status.value) == ("not_computable", None)
+    assert "books no bad debt" in status.reason
+    assert not [row for row in list_metrics(engine) if row["name"] == "inflow_total"]
+
+
 def venue(n_days: int = 20) -> Rows:
     """A venue polled at noon: 100 long and 60 short at 20 USD, a market's cap of 1,000 of which 900 are used."""
     rows = Rows(FundKind.VENUE_FUND, Shape.DRIFT, SourceKind.THIRD_PARTY, is_venue=True)

@@ -59,13 +59,14 @@ def play(
     port: int = 0,
     last_step: int = STEPS - 1,
     progress: Progress | None = None,
+    creation_code: dict[str, str] | None = None,
 ) -> Iterator[Played]:
     """Plays up to `last_step` and keeps the node running until the context is left.
 
     The same seed gives the same head hash on every machine; addresses do not depend on the seed at all.
-    `progress` is called with (steps done, steps in all).
+    `progress` is called with (steps done, steps in all); `creation_code` spares compiling when it was loaded before.
     """
-    code = load_creation_code(node_modules)
+    code = creation_code or load_creation_code(node_modules)
     with run_anvil(anvil, port) as used_port:
         chain = Chain(used_port, GENESIS, code)
         try:

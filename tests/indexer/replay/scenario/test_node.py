@@ -13,16 +13,16 @@ FIRST_DAYS = 2
 VARIES_BY_SEED = {"seed", "head", "failed_transactions", "late_quitters", "hidden_debtor", "marks"}
 
 
-def play_first_days(seed: int, anvil: Path, node_modules: Path) -> dict[str, object]:
-    with play(seed, anvil=anvil, node_modules=node_modules, last_step=FIRST_DAYS) as played:
-        return played.manifest
-
-
 def test_the_same_seed_plays_the_same_chain_and_another_seed_keeps_the_addresses(
-    anvil: Path, node_modules: Path
+    anvil: Path, node_modules: Path, creation_code: dict[str, str]
 ) -> None:
-    first, again = (play_first_days(11, anvil, node_modules) for _ in range(2))
-    other = play_first_days(12, anvil, node_modules)
+    def play_first_days(seed: int) -> dict[str, object]:
+        parts = {"anvil": anvil, "node_modules": node_modules}
+        with play(seed, **parts, last_step=FIRST_DAYS, creation_code=creation_code) as played:
+            return played.manifest
+
+    first, again = (play_first_days(11) for _ in range(2))
+    other = play_first_days(12)
     assert first == again
     assert other["head"] != first["head"]
     assert {key: value for key, value in other.items() if key not in VARIES_BY_SEED} == {

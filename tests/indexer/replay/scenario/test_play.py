@@ -16,9 +16,9 @@ FLOOR_HAIRCUT = 0.995
 
 
 @pytest.fixture(scope="module")
-def history(anvil: Path, node_modules: Path) -> Iterator[History]:
+def history(anvil: Path, node_modules: Path, creation_code: dict[str, str]) -> Iterator[History]:
     print(f"seed {SHIPPED_SEED}")
-    with play(SHIPPED_SEED, anvil=anvil, node_modules=node_modules) as played:
+    with play(SHIPPED_SEED, anvil=anvil, node_modules=node_modules, creation_code=creation_code) as played:
         reader = History(played)
         yield reader
         reader.close()

@@ -134,9 +134,15 @@ def save_residuals(session: Session, segment_id: int, rows: Iterable[tuple[str, 
     if not values:
         return
     table: Any = Snapshot.__table__  # type: ignore[attr-defined]
+    # The key begins with the chain: without it each update would read all snapshots.
+    chain_id = session.execute(select(col(Segment.chain_id)).where(col(Segment.id) == segment_id)).scalar_one()
     statement = (
         update(table)
-        .where(table.c.segment_id == segment_id, table.c.block_hash == bindparam("digest"))
+        .where(
+            table.c.chain_id == chain_id,
+            table.c.segment_id == segment_id,
+            table.c.block_hash == bindparam("digest"),
+        )
         .values(residual_raw=bindparam("residual"), is_reconciled=bindparam("verdict"))
     )
     session.connection().execute(statement, values)

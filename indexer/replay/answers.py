@@ -22,7 +22,7 @@ from indexer.replay.questions import (
     parse_hash,
     parse_slot,
 )
-from indexer.replay.recording import CallRecord, HeaderRecord
+from indexer.replay.recording import HeaderRecord
 from indexer.replay.tape import Tape
 from indexer.replay.words import ZERO_BLOOM
 
@@ -172,7 +172,10 @@ class Answers:
         inner = unpack_calls(data) if to == self._tape.metadata.multicall3 else None
         if inner is not None:
             return self._answer_aggregate(inner, number)
-        return _as_answer(self._find_call(to, data, number))
+        found = self._tape.call(to, data, number)
+        if found is None:
+            raise not_recorded(f"eth_call to {to} with data {_shorten(data)} at block {number}")
+        return found
 
     def _answer_aggregate(self, calls: list[InnerCall], number: int) -> InnerAnswer:
         answers = [self._answer_call(call.to, call.data, number) for call in calls]
@@ -182,19 +185,13 @@ class Answers:
                 raise not_recorded(f"aggregate3 in which {call.to} reverts and must not: allow each call to fail")
         return InnerAnswer(True, pack_answers(answers))
 
-    def _find_call(self, to: str, data: str, number: int) -> CallRecord:
-        found = self._tape.call(to, data, number)
-        if found is None:
-            raise not_recorded(f"eth_call to {to} with data {_shorten(data)} at block {number}")
-        return found
-
     def _storage(self, params: Params, moment: Moment) -> str:
         address, slot = parse_address(_param(params, 0), "address"), parse_slot(_param(params, 1))
         number = moment.state_at(params[2] if len(params) > 2 else "latest")
         found = self._tape.storage(address, slot, number)
         if found is None:
             raise not_recorded(f"storage slot {slot} of {address} at block {number}")
-        return found.value
+        return found
 
     def _code(self, params: Params, moment: Moment) -> str:
         address = parse_address(_param(params, 0), "address")
@@ -203,12 +200,6 @@ class Answers:
         if found is None:
             raise not_recorded(f"whether {address} has code at block {number}")
         return CODE_PLACEHOLDER if found.has_code else "0x"
-
-
-def _as_answer(call: CallRecord) -> InnerAnswer:
-    if call.result is not None:
-        return InnerAnswer(True, call.result)
-    return InnerAnswer(False, call.revert or "0x")
 
 
 def _param(params: Params, place: int) -> Any:

@@ -21,7 +21,7 @@ from indexer.replay.caps import Caps
 from indexer.replay.faults import RpcError
 from indexer.replay.head import Head, SecondsClock
 from indexer.replay.questions import Moment
-from indexer.replay.serving import serve_here, serve_in_thread
+from indexer.replay.serving import serve_in_thread
 from indexer.replay.tape import LoadProgress, Tape, load_tape
 
 _MOST_POLLS = 1000
@@ -74,11 +74,6 @@ def create_node(replays: Sequence[Replay]) -> Starlette:
         shelf = _Venue(replay) if replay.tape.metadata.is_venue else _Node(replay)
         routes += shelf.routes()
     return Starlette(routes=routes)
-
-
-def serve(replays: Sequence[Replay], *, host: str = "127.0.0.1", port: int = 8545) -> None:
-    """Serves until SIGINT or SIGTERM."""
-    serve_here(create_node(replays), host=host, port=port)
 
 
 @dataclass(frozen=True)

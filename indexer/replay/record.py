@@ -22,7 +22,7 @@ from indexer.replay.recording import (
     RecordingError,
     write_recording,
 )
-from indexer.replay.serving import serve_here, serve_in_thread
+from indexer.replay.serving import serve_in_thread
 from indexer.replay.upstream import TakeProgress, Upstream, check_everything, connect, ignore_progress
 
 
@@ -111,17 +111,3 @@ def running_recorder(recorder: Recorder, *, host: str = "127.0.0.1", port: int =
     """Serves the proxy in a thread, by default on a free port; yields its URL."""
     with serve_in_thread(recorder.app, host=host, port=port) as url:
         yield url
-
-
-def record_until_stopped(
-    recorder: Recorder,
-    path: Path,
-    metadata: Metadata,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8545,
-    progress: TakeProgress = ignore_progress,
-) -> SavedRecording:
-    """Serves the proxy until SIGINT or SIGTERM, then saves all that was asked about."""
-    serve_here(recorder.app, host=host, port=port)
-    return recorder.save(path, metadata, progress=progress)

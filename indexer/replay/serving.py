@@ -1,4 +1,4 @@
-"""Serving a small application: until a signal, or in a thread of this process on a free port."""
+"""Serving a small application in a thread of this process on a free port."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
-
-
-def serve_here(app: Starlette, *, host: str, port: int) -> None:
-    """Serves until SIGINT or SIGTERM; OSError names the port when it is taken."""
-    _server(app).run(sockets=[_listen(host, port)])
 
 
 @contextmanager

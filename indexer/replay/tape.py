@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from indexer.replay.logs import LogShelf
+from indexer.replay.multicall import InnerAnswer
 from indexer.replay.recording import (
     CallRecord,
     CodeRecord,
@@ -31,20 +32,22 @@ _REPORT_EVERY = 10_000
 class Answered:
     """The answers to one question, by block: ascending blocks and what was answered at each."""
 
-    __slots__ = ("answers", "blocks")
+    __slots__ = ("_answers", "_blocks")
 
     def __init__(self) -> None:
-        self.blocks = array("q")
-        self.answers: list[CallRecord | StorageRecord] = []
+        self._blocks = array("q")
+        self._answers: list[InnerAnswer] = []
 
-    def add(self, block: int, answer: CallRecord | StorageRecord) -> None:
-        self.blocks.append(block)
-        self.answers.append(answer)
+    def add(self, block: int, answer: InnerAnswer) -> None:
+        # Most answers repeat from block to block: the same object is kept once.
+        same = self._answers[-1] if self._answers and self._answers[-1] == answer else answer
+        self._blocks.append(block)
+        self._answers.append(same)
 
-    def at(self, block: int) -> CallRecord | StorageRecord | None:
+    def at(self, block: int) -> InnerAnswer | None:
         """The answer given at exactly this block."""
-        place = bisect_left(self.blocks, block)
-        return self.answers[place] if place < len(self.blocks) and self.blocks[place] == block else None
+        place = bisect_left(self._blocks, block)
+        return self._answers[place] if place < len(self._blocks) and self._blocks[place] == block else None
 
 
 class Tape:
@@ -69,15 +72,16 @@ class Tape:
     def header(self, number: int) -> HeaderRecord:
         return self.headers[number - self.metadata.first]
 
-    def call(self, to: str, data: str, block: int) -> CallRecord | None:
+    def call(self, to: str, data: str, block: int) -> InnerAnswer | None:
+        """What a call gave back at exactly this block."""
         asked = self._calls.get((to, data))
-        answer = asked.at(block) if asked else None
-        return answer if isinstance(answer, CallRecord) else None
+        return asked.at(block) if asked else None
 
-    def storage(self, address: str, slot: str, block: int) -> StorageRecord | None:
+    def storage(self, address: str, slot: str, block: int) -> str | None:
+        """A storage word at exactly this block."""
         asked = self._storage.get((address, slot))
         answer = asked.at(block) if asked else None
-        return answer if isinstance(answer, StorageRecord) else None
+        return answer.data if answer else None
 
     def code(self, address: str, block: int) -> CodeRecord | None:
         return next((each for each in self._code.get(address, ()) if each.first <= block <= each.last), None)
@@ -92,14 +96,22 @@ class Tape:
             case LogRecord():
                 self.logs.add(record, self.header(record.block))
             case CallRecord():
-                self._calls.setdefault((record.to, record.data), Answered()).add(record.block, record)
+                asked = self._calls.setdefault((record.to, record.data), Answered())
+                asked.add(record.block, _read_outcome(record))
             case StorageRecord():
-                self._storage.setdefault((record.address, record.slot), Answered()).add(record.block, record)
+                words = self._storage.setdefault((record.address, record.slot), Answered())
+                words.add(record.block, InnerAnswer(True, record.value))
             case CodeRecord():
                 self._code.setdefault(record.address, []).append(record)
             case PollRecord():
                 self.times.append(record.time)
                 self.polls.append(render_poll(record))
+
+
+def _read_outcome(call: CallRecord) -> InnerAnswer:
+    if call.result is not None:
+        return InnerAnswer(True, call.result)
+    return InnerAnswer(False, call.revert or "0x")
 
 
 def render_poll(poll: PollRecord) -> msgspec.Raw:

@@ -18,7 +18,17 @@ from ledger.pages import Point
 from web.contexts import Chart
 from web.numbers import finite, format_amount, format_date, format_time, scale
 
-WIDTH, HEIGHT = 860, 280
+
+@dataclass(frozen=True)
+class Size:
+    """A drawing's box, with as many labels on its time axis as fit."""
+
+    width: int
+    height: int
+    ticks: int
+
+
+WIDE, NARROW = Size(900, 280, 6), Size(340, 240, 3)
 MOST_POINTS = 1000
 HOLE_PERIODS = 3
 """A pause longer than this many periods of reading breaks the line."""
@@ -47,7 +57,7 @@ class BalanceLine:
 
 
 def chart_balance(line: BalanceLine, chart_id: str) -> Chart | None:
-    """The balance through time as SVG with its caption; None with fewer than two known readings.
+    """The balance through time with its caption, for wide and for narrow screens; None with fewer than two readings.
 
     `chart_id`: prefix of the ids inside, unique on a page, so that the bytes are the same on every render.
     """
@@ -57,8 +67,10 @@ def chart_balance(line: BalanceLine, chart_id: str) -> Chart | None:
         return None
     share = MOST_POINTS / len(known)
     drawn = [decimate(run, max(4, int(len(run) * share))) if share < 1 else run for run in runs]
-    svg = render(_specification(line, drawn), chart_id, f"Balance in {line.symbol} through time")
-    return Chart(svg, _caption(line, known, len(runs)))
+    title = f"Balance in {line.symbol} through time"
+    wide = render(_specification(line, drawn, WIDE), chart_id, title)
+    narrow = render(_specification(line, drawn, NARROW), f"{chart_id}-narrow", title)
+    return Chart(wide, narrow, _caption(line, known, len(runs)))
 
 
 def split_runs(points: Sequence[Point]) -> list[list[Point]]:
@@ -113,7 +125,7 @@ def _milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]]) -> dict[str, Any]:
+def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]], size: Size) -> dict[str, Any]:
     import altair as imported  # noqa: PLC0415  Slow to import: only a chart pays for it.
 
     altair: Any = imported  # Its generated classes are typed in part only.
@@ -127,14 +139,17 @@ def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]]) -> dict[s
     axis = altair.Axis(
         title=None,
         format="%-d %b %Y" if span > 400 * 86_400_000 else "%-d %b",
-        tickCount=6,
+        tickCount=size.ticks,
         grid=False,
         labelFlush=True,
     )
     x = altair.X("t:T", axis=axis, scale=altair.Scale(type="utc"))
-    y = altair.Y("v:Q", axis=altair.Axis(title=None, tickCount=5, domain=False, ticks=False, format="~s"))
+    y = altair.Y(
+        "v:Q",
+        axis=altair.Axis(title=None, tickCount=5, domain=False, ticks=False, labelExpr="format(datum.value, '~s')"),
+    )
     drawing = altair.layer(
-        altair.Chart(altair.Data(values=rows))
+        altair.Chart(altair.NamedData("readings"))
         .mark_line(color="var(--accent)", strokeWidth=1.75)
         .encode(x=x, y=y, detail="run:N")
     )
@@ -146,7 +161,9 @@ def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]]) -> dict[s
         drawing += _reference(altair, line, max(row["t"] for row in rows))
     if line.markers:
         drawing += _markers(altair, line.markers, rows)
-    return _themed(drawing).to_dict()  # type: ignore[no-any-return]
+    specification: dict[str, Any] = _themed(drawing, size).to_dict()
+    # Named data are put in afterwards: Altair would check every reading against its schema.
+    return specification | {"datasets": specification.get("datasets", {}) | {"readings": rows}}
 
 
 def _reference(altair: Any, line: BalanceLine, last: int) -> Any:
@@ -180,9 +197,9 @@ def _at(rows: Sequence[Mapping[str, Any]], time: int) -> float:
     return float(before[-1] if before else rows[0]["v"])
 
 
-def _themed(drawing: Any) -> Any:
+def _themed(drawing: Any, size: Size) -> Any:
     return (
-        drawing.properties(width=WIDTH, height=HEIGHT)
+        drawing.properties(width=size.width, height=size.height)
         .configure(background="transparent", font="inherit", padding=4)
         .configure_view(stroke=None)
         .configure_axis(

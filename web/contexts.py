@@ -120,9 +120,10 @@ class HomeRow:
     exposure: Annotated[Figure, "open interest or borrows"]
     worst: Annotated[Figure, "worst day of shortfalls"]
     worst_day: Annotated[str, "its date, or empty"]
-    spark: Annotated[Spark | None, "gross balance of 90 days; None where nothing is known"]
-    as_of: Annotated[str, "time of the numbers"]
-    as_of_block: Annotated[str, "block of the numbers"]
+    spark: Annotated[Spark | None, "gross balance of 90 days; None where too little is known"]
+    spark_reason: Annotated[str, "why there is no line"]
+    as_of_day: Annotated[str, "day of the numbers, or never"]
+    as_of_time: Annotated[str, "UTC time and block of the numbers"]
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ class HomePage:
 class Chart:
     """A drawing with its words."""
 
-    svg: Annotated[Markup, "inline SVG; colours follow the theme"]
+    wide: Annotated[Markup, "inline SVG; colours follow the theme"]
+    narrow: Annotated[Markup, "the same for narrow screens, so that its words stay readable"]
     caption: Annotated[str, "what it shows"]
 
 

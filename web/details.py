@@ -26,7 +26,9 @@ WORDS = {
     "left": "Left",
 }
 _FRACTIONS = frozenset({"shock", "access", "floor_haircut", "depth_haircut", "haircut", "share", "fraction", "cover"})
-_USD = frozenset({"loss", "usable", "counted", "price", "usd", "value", "scaled", "reference_loss", "loss_beyond_fund"})
+_USD = frozenset(
+    {"loss", "usable", "counted", "price", "usd", "value", "scaled", "reference_loss", "loss_beyond_fund"}
+) | frozenset({"cap", "used", "left", "open_interest"})
 _RATIOS = frozenset({"ratio", "coverage", "m3", "m6"})
 _NAMES = ("account", "market", "asset", "address", "symbol", "hash", "digest", "name", "text", "source", "reason")
 _BLOCKS = ("block", "number")

@@ -20,6 +20,15 @@ from web.words import BAND_WORDS, NOT_COMPUTED, badge, data_words
 
 UNKNOWN = "unknown"
 BOUND_WORDS = ("at least", "lower bound")
+FUND_METRICS = frozenset(
+    {
+        "gross_balance", "usable_value", "usable_value_min_7d", "coverage", "coverage_of_exposure", "reference_loss",
+        "gap_survived", "stress_coverage_20", "worst_7d_scaled", "coverage_worst_7d", "payout_total", "runway",
+        "max_drawdown", "self_funding", "inflow_total", "outflow_total", "explained_share", "unbooked_loss",
+        "market_cover",
+    }
+)  # fmt: skip
+"""What only a fund has: without one these are not unknown but not there."""
 
 
 class Figures:
@@ -37,7 +46,7 @@ class Figures:
         return figure(metric, self.place)
 
     def _absent(self, name: str) -> Figure:
-        no_fund = not has_fund(self.place)
+        no_fund = name in FUND_METRICS and not has_fund(self.place)
         reason = "there is no fund, by design" if no_fund else NOT_COMPUTED
         word = "no fund" if no_fund else UNKNOWN
         return Figure(name, describe(name).title, word, word, "", "", UNKNOWN, reason, "", "")
@@ -100,7 +109,7 @@ def figure(metric: Metric, place: Place) -> Figure:
     text, exact = _printed(metric, entry.rounding)
     quality = metric.quality if text != INVALID else UNKNOWN
     reason = metric.reason if text != INVALID else "the stored value is no finite number"
-    if text == UNKNOWN and not has_fund(place):
+    if text == UNKNOWN and metric.name in FUND_METRICS and not has_fund(place):
         text = exact = "no fund"
         reason = reason or "there is no fund, by design"
     return Figure(
@@ -110,7 +119,7 @@ def figure(metric: Metric, place: Place) -> Figure:
         exact=exact,
         unit=metric.unit,
         as_of=as_of_words(metric, place),
-        quality=UNKNOWN if text == UNKNOWN else quality,
+        quality=UNKNOWN if text in (UNKNOWN, "no fund") else quality,
         reason=reason or (NOT_COMPUTED if text == UNKNOWN else ""),
         interval=_interval(metric, entry.rounding),
         href=f"/funds/{place.fund.slug}/facts/{metric.name}",

@@ -40,7 +40,7 @@ def flow_table(edition: Edition, place: Place, rows: Sequence[EventRow]) -> Tabl
 
     body = [line(month, sums[month]) for month in sorted(sums, reverse=True)]
     total = {column: sum(month.get(column, 0) for month in sums.values()) for column in columns}
-    note = f"{format_count(len(counted), 'flow')}; each amount is exact, hover or the JSON twin gives every digit."
+    note = f"{format_count(len(counted), 'flow')}; sums are exact and rounded only to be printed."
     return Table("Inflows and outflows by month and source", heads, (*body, line("All months", total)), note)
 
 

@@ -5,13 +5,14 @@ from datetime import timedelta
 
 from ledger.kinds import Status
 from ledger.pages import Place, daily_values, list_events
+from ledger.tables import Metric
 from web.contexts import Count, EventLine, Figure, HomePage, HomeRow, Spark
 from web.details import detail_of
 from web.edition import Edition, has_fund
 from web.evidence import LOSS_ROLES, event_lines
 from web.figures import Figures
 from web.frames import frame
-from web.numbers import finite, format_block, format_day, format_time
+from web.numbers import finite, format_block, format_date, format_day
 from web.sparks import spark
 from web.words import PURPOSE, SEVERITY, kind_words
 
@@ -83,9 +84,16 @@ def _row(edition: Edition, place: Place) -> HomeRow:
         worst=worst,
         worst_day=worst_day(figures, worst),
         spark=_spark(edition, place, figures) if has_fund(place) else None,
-        as_of=format_time(metric.as_of_time) if metric else "never",
-        as_of_block=format_block(metric.as_of_number, is_venue=place.chain.is_venue) if metric else "",
+        spark_reason="too few days" if has_fund(place) else "no fund",
+        as_of_day=format_date(metric.as_of_time) if metric else "never",
+        as_of_time=_moment(metric, place) if metric else "",
     )
+
+
+def _moment(metric: Metric, place: Place) -> str:
+    """00:00 UTC, block 12,345; a poll's number is its time and says nothing more."""
+    block = "" if place.chain.is_venue else f", {format_block(metric.as_of_number, is_venue=False)}"
+    return f"{metric.as_of_time:%H:%M} UTC{block}"
 
 
 def worst_day(figures: Figures, worst: Figure) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 from ledger.kinds import FundKind, Role
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details, prices_behind
+from ledger.tables import Metric
 from web.charts import BalanceLine, Marker, chart_balance, reference_in_asset
-from web.contexts import Chart, Figure, SegmentPart, Table
+from web.contexts import Cell, Chart, Figure, SegmentPart, Table
 from web.details import detail_of, rows_of, table_of
 from web.edition import Edition, has_fund
 from web.evidence import LOSS_ROLES, event_lines
@@ -14,7 +16,7 @@ from web.figures import Figures, band_word
 from web.flows import FLOW_ROLES, flow_table
 from web.home import worst_day
 from web.losses import liquidation_tables, loss_table, market_losses
-from web.numbers import finite, scale
+from web.numbers import finite, format_value, scale
 from web.words import Answer, answer_sentence, plain
 
 TILES = ("usable_value", "coverage", "worst_1d")
@@ -85,7 +87,7 @@ def _answer(figures: Figures, next_layer: str) -> Answer:
         usable=figures("usable_value"),
         coverage=figures("coverage"),
         reference_loss=figures("reference_loss"),
-        reference_source=(loss.text or "") if loss is not None else "",
+        reference_source=source_text(loss),
         gap=figures("gap_survived"),
         worst=worst,
         worst_day=worst_day(figures, worst),
@@ -94,24 +96,48 @@ def _answer(figures: Figures, next_layer: str) -> Answer:
     )
 
 
+def source_text(loss: Metric | None) -> str:
+    """What the reference loss is, in the words stored with it."""
+    return "" if loss is None else str(loss.text or detail_of(loss).get("source") or "")
+
+
+BAND_METRICS = {
+    "gap_survived": "gap_survived",
+    "past_shortfall": "coverage_worst_7d",
+    "runway": "runway",
+    "uncovered": "uncovered_loss_365d",
+}
+"""The number that each graded metric of the status looks at."""
+
+
 def band_table(figures: Figures) -> Table | None:
-    """What the status rests on; tolerant of bands stored as numbers, names or rows."""
-    metric = figures.metric("status_raw")
-    found = detail_of(metric).get("bands") or detail_of(figures.metric("status")).get("bands")
-    rows = rows_of(found)
-    if not rows and isinstance(found, Mapping):
-        rows = [{"name": name, "band": band} for name, band in found.items()]
-    named = [
-        {key: _band_cell(key, value) for key, value in row.items() if not (key == "name" and "metric" in row)}
-        for row in rows
-    ]
-    return table_of("What the status rests on: the worst of these", named, ("metric", "name", "value", "band"))
+    """What the status rests on: each graded metric with its number, its band and our cut points."""
+    detail = detail_of(figures.metric("status_raw")) or detail_of(figures.metric("status"))
+    bands, cuts = detail.get("bands"), detail.get("cut_points")
+    if not isinstance(bands, Mapping) or not bands:
+        return None
+    rows = tuple(_band_row(figures, str(name), band, cuts) for name, band in bands.items())
+    heads = (Cell("Graded"), Cell("Value", is_number=True), Cell("Band"), Cell("Our cut points"))
+    return Table("Each graded metric; the worst of them is the band", heads, rows)
 
 
-def _band_cell(key: str, value: object) -> object:
-    if key in ("band", "grade"):
-        return "unknown" if value is None else band_word(value)
-    return plain(value).capitalize() if key in ("name", "metric") and isinstance(value, str) else value
+def _band_row(figures: Figures, name: str, band: object, cuts: object) -> tuple[Cell, ...]:
+    shown = figures(BAND_METRICS.get(name, name))
+    title = shown.title if name in BAND_METRICS else plain(name).capitalize()
+    value = Cell(shown.text, href=shown.href, is_number=True)
+    grade = Cell(f"unknown: {shown.reason or 'see the number'}" if band is None else band_word(band))
+    own = cuts.get({"past_shortfall": "worst_7d_coverage"}.get(name, name)) if isinstance(cuts, Mapping) else None
+    return Cell(title), value, grade, Cell(cut_words(own) if isinstance(own, Mapping) else "stated in the methodology")
+
+
+def cut_words(cut: Mapping[str, Any]) -> str:
+    """Ample from 30 %, Covered from 20 %, Thin from 10 %."""
+    found = []
+    for name in ("ample", "covered", "thin"):
+        value = finite(cut.get(name))
+        if value is not None:
+            found.append(f"{band_word(name)} from {format_value(value, str(cut.get('unit', '')))}")
+    return ", ".join(found)
 
 
 def _chart(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> tuple[Chart | None, str]:
@@ -152,6 +178,7 @@ def _composition(figures: Figures) -> Table | None:
 
 def _stress(figures: Figures) -> Table | None:
     rows = rows_of(detail_of(figures.metric("gap_survived")).get("grid"))
+    rows.sort(key=lambda row: finite(row.get("shock")) or 0)
     return table_of("An instant move of all prices", rows, ("shock", "loss", "usable", "ratio"))
 
 

@@ -1,16 +1,34 @@
-"""A site over an invented ledger, in process."""
+"""A site over an invented ledger, read in process."""
 
-from collections.abc import Iterator
+import asyncio
+import html
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import pytest
-from fastapi.testclient import TestClient
+from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from ledger.database import open_engine, upgrade
 from tests.web.invented import NOW, invent_ledger
 from web.edition import SiteConfig
 from web.site import create_site
+
+
+class Reader:
+    """Asks a site for pages without a socket; follows no redirect."""
+
+    def __init__(self, site: FastAPI) -> None:
+        self._transport = httpx.ASGITransport(site)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> httpx.Response:
+        async def ask() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://site") as client:
+                return await client.request(method, path, headers=dict(headers or {}))
+
+        return asyncio.run(ask())
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +42,35 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def site_config(tmp_path_factory: pytest.TempPathFactory) -> SiteConfig:
+def site_config() -> SiteConfig:
     """A site at an address of its own, with the project's documents."""
     return SiteConfig(site_url="https://backstop.example", docs=Path("docs").resolve())
 
 
 @pytest.fixture(scope="session")
-def client(engine: Engine, site_config: SiteConfig) -> Iterator[TestClient]:
-    """A reader without redirects."""
-    with TestClient(create_site(engine, lambda: NOW, site_config), follow_redirects=False) as opened:
-        yield opened
+def reader(engine: Engine, site_config: SiteConfig) -> Reader:
+    """A reader of the invented site."""
+    return Reader(create_site(engine, lambda: NOW, site_config))
+
+
+@pytest.fixture(scope="session")
+def pages(reader: Reader) -> dict[str, str]:
+    """Every HTML page of the site by its path, found by following links from the home page."""
+    found: dict[str, str] = {}
+    waiting = ["/"]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        answer = reader.get(path)
+        assert answer.status_code == 200, f"{path} answers {answer.status_code}"
+        if answer.headers["content-type"].startswith("text/html"):
+            found[path] = answer.text
+            waiting += [link for link in internal_links(answer.text) if link not in found]
+    return found
+
+
+def internal_links(text: str) -> list[str]:
+    """Paths of this site that a page links to, without fragments."""
+    links = re.findall(r'(?:href|src)="(/[^"#]*)', text)
+    return sorted({html.unescape(link) for link in links})

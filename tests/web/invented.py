@@ -250,6 +250,14 @@ GRID = [
 ]
 
 
+BANDS = {"gap_survived": 1, "past_shortfall": 2, "runway": None, "uncovered": 0}
+CUTS = {
+    "gap_survived": {"ample": 0.3, "covered": 0.2, "thin": 0.1, "unit": "fraction"},
+    "worst_7d_coverage": {"ample": 3.0, "covered": 2.0, "thin": 1.0, "unit": "ratio"},
+    "runway": {"ample": 730.0, "covered": 365.0, "thin": 180.0, "unit": "days"},
+}
+
+
 def perp_metrics(status: str, band: int, balance: str, usable: str, /, **more: tuple[Any, ...]) -> dict[str, Any]:
     """What the calculator writes for a fund of a perpetuals platform."""
     return {
@@ -292,7 +300,16 @@ def perp_metrics(status: str, band: int, balance: str, usable: str, /, **more: t
         "shortfall_day_bound": ("0.0263937", "fraction"),
         "episodes": ("3", "count"),
         "unbooked_loss": ("0", "usd", None, "ok", "", {"accounts": []}),
-        "status_raw": (band, "band", None, "ok", "", {"bands": {"gap_survived": 1, "runway": 0, "uncovered": band}}),
+        "coverage_worst_7d": ("1.4213", "ratio"),
+        "uncovered_loss_365d": (
+            "0",
+            "usd",
+            None,
+            "ok",
+            "",
+            {"adl": "0.00", "socialised": "0.00", "unresolved": "0.00"},
+        ),
+        "status_raw": (band, "band", None, "ok", "", {"bands": BANDS, "cut_points": CUTS, "at_best": band}),
         "status": (band, "band", status, "ok", "", {"at_best": None}),
         "data_status": (None, "text", "simulated", "ok", "played on genuine contract code"),
     } | more

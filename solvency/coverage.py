@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from solvency.quantity import Quantity, divide, inherit_quality, make_unknown
+from solvency.quantity import Quantity, divide, divide_usable, inherit_quality, make_unknown
 
 NO_MODELLED_LOSS = "no modelled loss"
 NO_OPEN_INTEREST = "no open interest"
@@ -13,7 +13,7 @@ NO_OPEN_INTEREST = "no open interest"
 
 def compute_exposure_coverage(usable: Quantity, exposure: Quantity) -> Quantity:
     """U(0) / open interest (or reserve / debt), ×; exposure 0 is "no open interest", not infinity. Never graded."""
-    return divide(usable, exposure, when_zero=NO_OPEN_INTEREST)
+    return divide_usable(usable, exposure, when_zero=NO_OPEN_INTEREST)
 
 
 def compute_market_coverage(usable: Quantity, cap_left: Quantity | None, open_interest: Quantity) -> Quantity:
@@ -24,7 +24,7 @@ def compute_market_coverage(usable: Quantity, cap_left: Quantity | None, open_in
         lacking = usable if usable.value is None else cap_left
         return make_unknown("ratio", lacking.reason or lacking.words)
     payable = inherit_quality(Quantity(min(usable.value, max(cap_left.value, 0.0)), "usd"), (usable, cap_left))
-    return divide(payable, open_interest, when_zero=NO_OPEN_INTEREST)
+    return divide_usable(payable, open_interest, when_zero=NO_OPEN_INTEREST)
 
 
 def compute_target_share(current: Quantity, target: Quantity) -> Quantity:
@@ -63,11 +63,11 @@ def compute_coverage(
     then the stress alone. A loss of 0 is "no modelled loss" and never the smaller one.
     """
     candidates = [
-        Coverage(divide(leg.usable, leg.loss, when_zero=NO_MODELLED_LOSS), leg.loss, _name_stress(leg))
+        Coverage(divide_usable(leg.usable, leg.loss, when_zero=NO_MODELLED_LOSS), leg.loss, _name_stress(leg))
         for leg in stress
     ]
     if not is_none_recognised:
-        past = divide(usable, scaled_worst, when_zero=NO_MODELLED_LOSS)
+        past = divide_usable(usable, scaled_worst, when_zero=NO_MODELLED_LOSS)
         candidates.append(Coverage(past, scaled_worst, "worst 7 days, scaled to today's exposure"))
     if not candidates:
         nothing = make_unknown("ratio", "neither a stress nor a past loss is known")

@@ -97,6 +97,16 @@ def divide(top: Quantity, bottom: Quantity, *, unit: str = "ratio", when_zero: s
     return inherit_quality(ratio, (top, bottom))
 
 
+def divide_usable(usable: Quantity, loss: Quantity, *, when_zero: str) -> Quantity:
+    """Return max(0, U) / loss, ×: a fund below zero covers nothing, however large the loss.
+
+    Unfloored, −10 / 100 would be a better ratio than −10 / 5: more loss must never look like more coverage.
+    """
+    if usable.value is not None and usable.value < 0:
+        usable = replace(usable, value=0.0)
+    return divide(usable, loss, when_zero=when_zero)
+
+
 def add_up(parts: Sequence[Quantity], unit: str) -> Quantity:
     """Return the sum of the parts; one unknown part makes the sum unknown."""
     missing = [part for part in parts if part.value is None]

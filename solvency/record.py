@@ -23,7 +23,7 @@ from solvency.losses import (
     group_episodes,
 )
 from solvency.positions import find_negative_accounts, find_settlement_price, list_open_accounts
-from solvency.quantity import Quantity, add_up, divide, make_unknown, scale_raw
+from solvency.quantity import Quantity, add_up, divide_usable, make_unknown, scale_raw
 from solvency.sharing import NegativeAccount, select_unresolved
 
 STREAMS = ("facts", "prices")
@@ -201,7 +201,7 @@ def _draft_window(name: str, window: WorstWindow, streams: tuple[str, ...]) -> D
 
 def compute_week_ratio(usable: Quantity, record: Record) -> Quantity:
     """U / exposure-scaled worst 7 days."""
-    return divide(usable, record.scaled.loss, when_zero=NO_MODELLED_LOSS)
+    return divide_usable(usable, record.scaled.loss, when_zero=NO_MODELLED_LOSS)
 
 
 def _draft_ratio(day: Day, record: Record) -> Draft:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvency.quantity import Quantity, divide
+from solvency.quantity import Quantity, divide_usable
 
 Floats = NDArray[np.float64]
 
@@ -193,7 +193,7 @@ def compute_gap_survived(
 
 def compute_stress_ratio(usable: Quantity, loss: Quantity) -> Quantity:
     """U(s) / L(s) with the same shock on both, ×; L(s) = 0 is "not exhausted"."""
-    return divide(usable, loss, when_zero=NOT_EXHAUSTED)
+    return divide_usable(usable, loss, when_zero=NOT_EXHAUSTED)
 
 
 def _is_paid(loss: Floats, money: Floats | float) -> NDArray[np.bool_]:

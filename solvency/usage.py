@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from ledger.kinds import FundKind, Role
 from solvency.day import Day
 from solvency.draft import Draft
 from solvency.flow_book import FlowBook, render_sums
@@ -29,6 +30,8 @@ YEAR_DAYS = 365
 def read_runway(day: Day) -> Quantity:
     """Runway from the recurring inflow and payouts of the last 90 days, or of the observed ones if fewer."""
     flows, end = day.walk.flows, day.as_of_seconds
+    if day.kind == FundKind.RESERVE and flows.by_role.get(Role.WITHDRAWAL):
+        return make_unknown("days", "what left this wallet cannot be told to be a payout or not")
     window = min(day.observed_days, RUNWAY_DAYS)
     start = end - max(window, 1) * DAY_SECONDS
     balance = _read_balance(day)

@@ -1,6 +1,8 @@
 """M2 and the one number behind the word coverage."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from solvency.coverage import (
     Coverage,
@@ -97,5 +99,28 @@ def test_nothing_known_at_all_is_unknown() -> None:
     assert compute_coverage(usd(1), UNKNOWN, [], is_none_recognised=True).ratio.quality == "unknown"
 
 
-def test_a_fund_below_zero_has_negative_coverage() -> None:
-    assert cover((usd(-10), usd(5)), (usd(-10), usd(5)), UNKNOWN, none=True).ratio.value == -2.0
+def test_a_fund_below_zero_covers_nothing_and_the_larger_loss_is_named() -> None:
+    found = cover((usd(-10), usd(5)), (usd(-10), usd(500)), UNKNOWN, none=True)
+    assert (found.ratio.value, found.reference_loss.value) == (0.0, 500)
+
+
+amounts = st.floats(0, 1e12)
+
+
+@given(balance=st.floats(-1e12, 1e12), down=amounts, up=amounts, past=amounts, more=amounts)
+def test_more_loss_or_exposure_never_improves_coverage(
+    *, balance: float, down: float, up: float, past: float, more: float
+) -> None:
+    def ratio(extra: float) -> float:
+        stress = (usd(balance), usd(down + extra)), (usd(balance), usd(up + extra))
+        value = compute_coverage(
+            usd(balance),
+            usd(past + extra),
+            [StressLeg(-0.2, *stress[0]), StressLeg(0.2, *stress[1])],
+            is_none_recognised=False,
+        ).ratio.value
+        return float("inf") if value is None else value
+
+    assert ratio(more) <= ratio(0.0)
+    one, two = (compute_exposure_coverage(usd(balance), usd(past + extra)).value for extra in (0.0, more))
+    assert two is None or one is None or two <= one

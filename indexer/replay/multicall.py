@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError
+from indexer import aggregate3
 
-SELECTOR = "0x82ad56cb"
+SELECTOR = "0x" + aggregate3.SELECTOR.hex()
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
 """Where Multicall3 stands on most chains."""
-
-_CALLS = ["(address,bool,bytes)[]"]
-_RESULTS = ["(bool,bytes)[]"]
 
 
 @dataclass(frozen=True)
@@ -38,27 +34,26 @@ def unpack_calls(data: str) -> list[InnerCall] | None:
     if not data.startswith(SELECTOR):
         return None
     try:
-        (calls,) = decode(_CALLS, bytes.fromhex(data[10:]))
-    except (DecodingError, ValueError, OverflowError):
+        calls = aggregate3.unpack_calls(bytes.fromhex(data[2:]))
+    except ValueError:
         return None
-    return [InnerCall(to.lower(), "0x" + inner.hex(), may_fail) for to, may_fail, inner in calls]
+    return [InnerCall(to, "0x" + inner.hex(), may_fail) for to, may_fail, inner in calls]
 
 
 def pack_calls(calls: Sequence[InnerCall]) -> str:
     """Call data of an aggregate3."""
-    packed = encode(_CALLS, [[(call.to, call.may_fail, bytes.fromhex(call.data[2:])) for call in calls]])
-    return SELECTOR + packed.hex()
+    return "0x" + aggregate3.pack_calls([(c.to, c.may_fail, bytes.fromhex(c.data[2:])) for c in calls]).hex()
 
 
 def unpack_answers(result: str) -> list[InnerAnswer] | None:
     """The inner answers of an aggregate3 result, None when it is something else."""
     try:
-        (answers,) = decode(_RESULTS, bytes.fromhex(result[2:]))
-    except (DecodingError, ValueError, OverflowError):
+        answers = aggregate3.unpack_answers(bytes.fromhex(result[2:]))
+    except ValueError:
         return None
     return [InnerAnswer(succeeded, "0x" + data.hex()) for succeeded, data in answers]
 
 
 def pack_answers(answers: Sequence[InnerAnswer]) -> str:
     """The result of an aggregate3, bit for bit as the contract gives it."""
-    return "0x" + encode(_RESULTS, [[(each.succeeded, bytes.fromhex(each.data[2:])) for each in answers]]).hex()
+    return "0x" + aggregate3.pack_answers([(a.succeeded, bytes.fromhex(a.data[2:])) for a in answers]).hex()

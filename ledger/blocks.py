@@ -1,6 +1,6 @@
 """Blocks, the cursor and reorganisations: what the two lanes of the indexer ask and write. Nothing here commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -102,6 +102,8 @@ def prune_blocks(session: Session, chain_id: int, first: int, last: int) -> None
 
 def record_reorg(session: Session, reorg: Reorg) -> None:
     """Writes the public record of a reorganisation with the logs it takes back; call it before the blocks go."""
+    # Not the database's own sequence: Postgres leaves a gap there when a transaction dies, and reruns must agree.
+    reorg.id = (session.scalar(select(func.max(Reorg.id))) or 0) + 1
     session.add(reorg)
     session.flush()
     names = ["block_hash", "log_index", "block_number", "tx_hash", "address", "topics", "data"]
@@ -118,16 +120,6 @@ def delete_blocks_above(session: Session, chain_id: int, number: int) -> None:
         .where(col(Block.chain_id) == chain_id, col(Block.number) > number)
         .execution_options(synchronize_session=False)
     )
-
-
-def list_orphaned(session: Session, chain_id: int) -> Sequence[Reorg]:
-    """The reorganisations of a chain, oldest first."""
-    return session.scalars(select(Reorg).where(col(Reorg.chain_id) == chain_id).order_by(col(Reorg.id))).all()
-
-
-def count_blocks(session: Session, chain_id: int) -> int:
-    """How many blocks of the chain are stored."""
-    return session.scalar(select(func.count()).select_from(Block).where(col(Block.chain_id) == chain_id)) or 0
 
 
 def _count(result: Any) -> int:

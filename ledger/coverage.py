@@ -1,6 +1,5 @@
 """Which blocks are completely scanned for a segment's filters, and how well that is verified. Nothing here commits."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
@@ -60,18 +59,3 @@ def cut_coverage(session: Session, chain_id: int, above: int, *, now: datetime) 
         .values(to_number=above, verified_at=now)
         .execution_options(synchronize_session=False)
     )
-
-
-def lowest_covered_end(session: Session, segment_ids: Collection[int]) -> int | None:
-    """The highest block up to which every one of these segments has an interval, or None where one has none."""
-    ends = [
-        session.scalar(
-            select(col(Coverage.to_number))
-            .where(col(Coverage.segment_id) == segment_id)
-            .order_by(col(Coverage.to_number).desc())
-            .limit(1)
-        )
-        for segment_id in sorted(segment_ids)
-    ]
-    known = [end for end in ends if end is not None]
-    return min(known) if known and len(known) == len(ends) else None

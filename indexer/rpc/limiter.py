@@ -3,9 +3,11 @@
 Pure: the caller brings the time (seconds of a monotonic clock) and does the waiting.
 """
 
-FIRST_RATE = 100.0  # requests a second
+FIRST_RATE = 1_000.0  # requests a second
+GROWTH = 1.25  # Until the first refusal each answer makes it faster at once: a node of one's own has no limit.
+AFTER_FIRST_REFUSAL = 100.0
 LEAST_RATE = 0.2
-MOST_RATE = 10_000.0
+MOST_RATE = 1e6
 INCREASE = 1.0  # requests a second more after each answer
 DECREASE = 0.5
 PENALTY_SECONDS = 1.0  # Pause after a refusal that names none.
@@ -13,11 +15,12 @@ LONGEST_PAUSE = 120.0  # A provider that says "come back tomorrow" is asked agai
 
 
 class Limiter:
-    """Spaces the requests to one provider."""
+    """Spaces the requests to one provider; a batch counts as many requests as it holds, as providers count."""
 
     def __init__(self, rate: float = FIRST_RATE) -> None:
         self.rate = rate
         self._next = 0.0
+        self._was_refused = False
 
     def reserve(self, now: float, requests: int = 1) -> float:
         """Seconds to wait before sending; the slots of `requests` requests are taken."""
@@ -26,12 +29,15 @@ class Limiter:
         return start - now
 
     def succeeded(self) -> None:
-        """An answer came: a little faster from now on."""
-        self.rate = min(MOST_RATE, self.rate + INCREASE)
+        """An answer came: faster from now on."""
+        faster = self.rate + INCREASE if self._was_refused else self.rate * GROWTH
+        self.rate = min(MOST_RATE, faster)
 
     def throttled(self, now: float, retry_after: float | None) -> float:
         """The provider refused: half as fast after a pause. Returns the pause in seconds."""
-        self.rate = max(LEAST_RATE, self.rate * DECREASE)
+        slower = self.rate * DECREASE
+        self.rate = max(LEAST_RATE, slower if self._was_refused else min(slower, AFTER_FIRST_REFUSAL))
+        self._was_refused = True
         pause = min(LONGEST_PAUSE, PENALTY_SECONDS if retry_after is None else max(0.0, retry_after))
         self._next = max(self._next, now + pause)
         return pause

@@ -20,7 +20,6 @@ from indexer.rpc.errors import (
     UntruthError,
     WrongChainError,
 )
-from indexer.rpc.limiter import FIRST_RATE, MOST_RATE
 from indexer.rpc.messages import (
     Ask,
     ask_call,
@@ -35,7 +34,6 @@ from indexer.rpc.multicall import CALLS_AT_ONCE, answer_of, decode_aggregate3, e
 from indexer.rpc.provider import Pace, Provider
 from indexer.rpc.reader import CallAnswer, ChainTerms, Header, LogBatch
 from indexer.scan.verify import HEAD, SHAPE, logs_repeated, ordered_logs
-from ledger.kinds import SourceKind
 
 T = TypeVar("T")
 Work = Callable[[Provider], Awaitable[T]]
@@ -58,9 +56,7 @@ class ProviderPool:
 
     def __init__(self, terms: ChainTerms, urls: Sequence[str], *, pace: Pace | None = None) -> None:
         self.terms = terms
-        # A recording is served by ourselves: politeness would only slow the replay down.
-        first_rate = FIRST_RATE if terms.kind == SourceKind.LIVE else MOST_RATE
-        self._pace = pace or Pace(first_rate=first_rate)
+        self._pace = pace or Pace()
         self._providers: list[Provider] = []
         for url in urls:
             client = RpcClient(url)

@@ -9,7 +9,7 @@ from typing import Any
 
 from indexer.rpc.client import RpcClient
 from indexer.rpc.errors import ChainError, RequestError, RevertError, ThrottledError, WrongChainError
-from indexer.rpc.limiter import FIRST_RATE, Limiter
+from indexer.rpc.limiter import Limiter
 from indexer.rpc.messages import ANYTHING, TEXT, Ask, ask_chain_id
 from indexer.rpc.reader import ChainTerms
 from ledger.kinds import SourceKind
@@ -23,11 +23,10 @@ REPLAY_CLIENT = "backstop-replay"
 
 @dataclass(frozen=True)
 class Pace:
-    """Where time comes from and how to wait: a monotonic clock in seconds, a sleep; and how fast to begin."""
+    """Where time comes from and how to wait: a monotonic clock in seconds, and a sleep."""
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    first_rate: float = FIRST_RATE
 
 
 class Provider:
@@ -41,7 +40,7 @@ class Provider:
         self.quiet_until = 0.0
         self._failures = 0
         self._pace = pace
-        self._limiter = Limiter(pace.first_rate)
+        self._limiter = Limiter()
         self._is_checked = False
         self._checking = asyncio.Lock()
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from app.databases import opened_ledger
 from app.failures import CommandError, Exit
-from app.indexing import failure_line, index_until_stopped, opened_chains, register
+from app.indexing import Follower, failure_line, index_until_stopped, opened_chains, register
 from app.pipeline import compute, compute_with_bars, publish_to, show_published, site_up
 from app.providers import Plan
 from app.recordings import IMPORTS, ReplayOptions, list_recordings, load_replays, make_import
@@ -22,13 +22,11 @@ from app.screens import Stopwatch, chain_bars, play_bar, say, screen
 from app.server import open_socket
 from app.settings import Settings, sqlite_url
 from app.summary import show_segments
-from indexer.lanes import ChainWork
 from indexer.registry import FUNDS, load_funds, merged
 from indexer.replay.node import Replay, running_node
 from indexer.replay.recording import SUFFIX
-from indexer.sync import ChainOutcome, SyncOptions, sync_chains
+from indexer.sync import ChainOutcome, SyncOptions
 from indexer.writer import LedgerWriter
-from ledger.clock import system_clock
 from ledger.pages import asking, list_chains
 
 CRASH = "crash-2021-05-simulated"
@@ -172,13 +170,14 @@ async def play_week(ready: Stage, seconds: float) -> None:
     """Moves the crash on, follows and computes, until a signal; at its end the site just stays up."""
     stop = asyncio.Event()
     with stopped_by_signals(stop.set), LedgerWriter(ready.engine) as writer, play_bar() as show:
-        async with opened_chains(writer, ready.plan) as works:
+        async with opened_chains(writer, ready.plan) as followers:
             runner = JobRunner()
             if CRASH in ready.replays:
                 week = Week(ready.replays[CRASH], seconds)
                 runner.add(Job("play", partial(play_on, week, show), STEP_SECONDS))
             options = SyncOptions(until_head=False, poll_seconds=POLL_SECONDS)
-            runner.add(Job("index", partial(follow_recordings, writer, works, options), POLL_SECONDS))
+            for follower in followers:
+                runner.add(Job(f"index {follower.slug}", partial(follow_recording, follower, options), POLL_SECONDS))
             runner.add(Job("compute", Tips(ready.engine).compute, COMPUTE_SECONDS))
             await runner.run_until(stop, grace_seconds=10)
 
@@ -189,6 +188,6 @@ async def play_on(week: Week, show: Callable[[int, int, int], None]) -> None:
     show(week.first, week.head.time, week.last)
 
 
-async def follow_recordings(writer: LedgerWriter, works: list[ChainWork], options: SyncOptions) -> None:
-    """Follows every recording; those that are complete stand still."""
-    await sync_chains(writer, works, system_clock, options=options)
+async def follow_recording(follower: Follower, options: SyncOptions) -> None:
+    """Follows one recording for ever; one that is complete stands still."""
+    await follower.follow(options, None)

@@ -8,16 +8,15 @@ from functools import partial
 from sqlalchemy import Engine
 
 from app.databases import opened_ledger
-from app.indexing import ProgressLines, failure_line, opened_chains, register
+from app.indexing import Follower, ProgressLines, failure_line, opened_chains, register
 from app.pipeline import compute, publish_to, site_up
 from app.providers import Plan, load_plan
 from app.schedule import Job, JobRunner, in_thread, stopped_by_signals
 from app.screens import say
 from app.settings import Settings
-from indexer.lanes import ChainWork, Progress
-from indexer.sync import SyncOptions, sync_chains
+from indexer.lanes import Progress
+from indexer.sync import SyncOptions
 from indexer.writer import LedgerWriter
-from ledger.clock import system_clock
 
 log = logging.getLogger(__name__)
 
@@ -42,23 +41,21 @@ async def follow(engine: Engine, plan: Plan, settings: Settings) -> None:
     """All jobs until a signal: a chain each, then compute and publish."""
     stop = asyncio.Event()
     with stopped_by_signals(stop.set), LedgerWriter(engine) as writer:
-        async with opened_chains(writer, plan) as works:
+        async with opened_chains(writer, plan) as followers:
             runner = JobRunner()
             progress = ProgressLines(when_complete=partial(runner.hurry, COMPUTE))
-            for work in works:
-                run = partial(follow_chain, writer, work, plan, settings=settings, progress=progress)
-                runner.add(Job(f"index {work.terms.slug}", run, settings.retry_seconds))
+            for follower in followers:
+                run = partial(follow_chain, follower, plan, settings=settings, progress=progress)
+                runner.add(Job(f"index {follower.slug}", run, settings.retry_seconds))
             for job in later_jobs(engine, settings):
                 runner.add(job)
             await runner.run_until(stop, grace_seconds=settings.stop_seconds)
 
 
-async def follow_chain(
-    writer: LedgerWriter, work: ChainWork, plan: Plan, *, settings: Settings, progress: Progress
-) -> None:
+async def follow_chain(follower: Follower, plan: Plan, *, settings: Settings, progress: Progress) -> None:
     """One chain for ever; it returns only when the chain is halted or is followed by somebody else."""
     options = SyncOptions(until_head=False, poll_seconds=settings.poll_seconds)
-    (outcome,) = await sync_chains(writer, [work], system_clock, options=options, progress=progress)
+    outcome = await follower.follow(options, progress)
     log.error("%s", failure_line(outcome, plan))
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
+import httpx
 from sqlalchemy import Engine
 from sqlmodel import Session
 
@@ -18,14 +20,16 @@ from app.screens import Stopwatch, chain_bars, clock_text, say
 from app.settings import Settings
 from app.summary import show_chains
 from indexer.lanes import ChainWork, Progress
+from indexer.polling import VenueWork, sync_venue
 from indexer.registry import tracked, write
 from indexer.rpc.pool import ProviderPool
 from indexer.snapshot import create_snapshots
-from indexer.specs import ChainSpec
+from indexer.specs import ChainSpec, FundSpec
 from indexer.sync import ChainOutcome, SyncOptions, sync_chains
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import writing
+from ledger.kinds import ChainStatus
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +61,28 @@ def register(engine: Engine, plan: Plan) -> None:
         write(session, plan.registry)
 
 
+@dataclass(frozen=True)
+class Follower:
+    """One chain or venue ready to be followed; `follow` never raises what the chain did, it says how it ended."""
+
+    slug: str
+    follow: Callable[[SyncOptions, Progress | None], Coroutine[None, None, ChainOutcome]]
+
+
 @asynccontextmanager
-async def opened_chains(writer: LedgerWriter, plan: Plan) -> AsyncIterator[list[ChainWork]]:
-    """What to sync on each chain, with its providers; connections are closed at the end."""
+async def opened_chains(writer: LedgerWriter, plan: Plan) -> AsyncIterator[list[Follower]]:
+    """A follower for each chain of the plan; connections are closed at the end."""
     async with AsyncExitStack() as stack:
-        works = []
+        client = await stack.enter_async_context(httpx.AsyncClient())
+        followers = []
         for chain in plan.registry.chains:
+            if chain.is_venue:
+                followers += [venue_follower(writer, plan, fund, client) for fund in plan.registry.funds_of(chain.id)]
+                continue
             pool = await stack.enter_async_context(ProviderPool(chain, plan.urls[chain.id]))
-            works.append(await writer.read(partial(chain_work, plan=plan, chain=chain, pool=pool, writer=writer)))
-        yield works
+            work = await writer.read(partial(chain_work, plan=plan, chain=chain, pool=pool, writer=writer))
+            followers.append(chain_follower(writer, work))
+        yield followers
 
 
 def chain_work(
@@ -77,12 +94,44 @@ def chain_work(
     return ChainWork(chain, pool, segments, snapshots)
 
 
+def chain_follower(writer: LedgerWriter, work: ChainWork) -> Follower:
+    """Follows a chain by its logs, blocks and balances."""
+
+    async def follow(options: SyncOptions, progress: Progress | None) -> ChainOutcome:
+        (outcome,) = await sync_chains(writer, [work], system_clock, options=options, progress=progress)
+        return outcome
+
+    return Follower(work.terms.slug, follow)
+
+
+def venue_follower(writer: LedgerWriter, plan: Plan, fund: FundSpec, client: httpx.AsyncClient) -> Follower:
+    """Follows a venue by its polls; a venue has one address."""
+    chain = plan.registry.chain(fund.chain)
+
+    async def follow(options: SyncOptions, _progress: Progress | None) -> ChainOutcome:
+        urls = plan.urls[chain.id]
+        if not urls:
+            return ChainOutcome(chain.slug, ChainStatus.UNREACHABLE, "no address of it is known")
+        work = VenueWork(chain, fund, urls[0])
+        return await sync_venue(
+            writer,
+            work,
+            system_clock,
+            client=client,
+            until_head=options.until_head,
+            poll_seconds=options.poll_seconds,
+        )
+
+    return Follower(chain.slug, follow)
+
+
 async def index_chains(
     writer: LedgerWriter, plan: Plan, *, options: SyncOptions, progress: Progress | None = None
 ) -> list[ChainOutcome]:
     """Follows all chains of the plan side by side; one that fails hurts no other."""
-    async with opened_chains(writer, plan) as works:
-        return await sync_chains(writer, works, system_clock, options=options, progress=progress)
+    async with opened_chains(writer, plan) as followers, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(follower.follow(options, progress)) for follower in followers]
+    return [task.result() for task in tasks]
 
 
 def failure_line(outcome: ChainOutcome, plan: Plan) -> str:

@@ -23,11 +23,15 @@ STATUS_STYLES = {
     "no_fund": "dim",
 }
 UNKNOWN = "unknown"
+WIDTH_OF_FILES = 140
 
 
 def screen() -> Console:
-    """Standard output, for results."""
-    return Console(highlight=False)
+    """Standard output, for results; what goes to a file or pipe is not squeezed into the 80 columns rich assumes."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH_OF_FILES)
+    return console
 
 
 def side_screen() -> Console:
@@ -159,17 +163,23 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: numbers stand right."""
+    """A column of a table: numbers stand right, what is whole is never broken into lines."""
 
     title: str
     is_number: bool = False
+    is_whole: bool = False
 
 
 def show_table(title: str, columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]) -> None:
     """A table with hairlines on standard output."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column.title, justify="right" if column.is_number else "left", overflow="fold")
+        table.add_column(
+            column.title,
+            justify="right" if column.is_number else "left",
+            overflow="fold",
+            no_wrap=column.is_whole,
+        )
     for row in rows:
         table.add_row(*row)
     screen().print(table)

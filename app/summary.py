@@ -13,7 +13,7 @@ from ledger.tables import Metric
 from web.words import DATA_WORDS, STATUSES
 
 SEGMENT_COLUMNS = (
-    Column("Segment"),
+    Column("Segment", is_whole=True),
     Column("Status"),
     Column("Usable", is_number=True),
     Column("Coverage", is_number=True),
@@ -69,7 +69,7 @@ def data_text(metric: Metric | None) -> str:
 def usd_text(metric: Metric | None) -> str | Text:
     """Whole dollars; an approximate one is marked."""
     value = known(metric)
-    return unknown_text(metric) if value is None else f"{mark(metric)}${value:,.0f}"
+    return unknown_text(metric) if value is None else f"{mark(metric)}{'−' if value < 0 else ''}${abs(value):,.0f}"
 
 
 def ratio_text(metric: Metric | None) -> str | Text:

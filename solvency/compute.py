@@ -96,9 +96,14 @@ def _walk_days(
             continue
         is_running = plan is plans[-1]
         is_down = is_running and is_source_down(history.chain.status, history.segment.status)
-        # The running day is not over: it is no gap in the record.
-        day = Day(walk, plan, observed, index + (0 if not plan.is_final else 1), is_down)
+        day = Day(walk, plan, observed, _count_history(plans, index), is_down)
         yield _make_rows(day, _compute_day(day, bands))
+
+
+def _count_history(plans: list[DayPlan], index: int) -> int:
+    """Days that could have been observed: not the running one, nor a first one that a record began in the middle of."""
+    begins_late = not plans[0].is_observed
+    return max(0, index + plans[index].is_final - begins_late)
 
 
 def _compute_day(day: Day, bands: list[int | None]) -> list[Draft]:

@@ -9,6 +9,7 @@ from typing import Any
 from ledger.kinds import ChainStatus, DataStatus, FundKind, SegmentStatus, SourceKind, Status
 from solvency.day import Day
 from solvency.draft import Draft
+from solvency.few import MIN_OBSERVED_DAYS
 from solvency.quantity import Quantity
 from solvency.record import ALL, Record, compute_week_ratio
 from solvency.risk import Risk
@@ -62,12 +63,19 @@ def judge(day: Day, record: Record | None, risk: Risk | None, runway: Quantity |
     bands = {name: band for name, band in graded.items() if name in required}
     known = [name for name, number in numbers.items() if name not in graded and number.is_known]
     decision = decide_band(bands, required, known=known)
-    reasons = {name: numbers[name].reason or "unknown" for name in decision.missing if name in numbers}
+    reasons = {name: _explain(day, name, numbers[name]) for name in decision.missing if name in numbers}
     unresolved = record.unresolved if record else Quantity(0.0, "usd")
     raw = decision.grade if day.kind != FundKind.RESERVE else None
     if is_depleted(_find_balance(day), unresolved, day.money.usable):
         raw = Band.DEPLETED
     return Verdict(raw, decision, {name: bands[name] for name in sorted(bands)}, reasons)
+
+
+def _explain(day: Day, name: str, number: Quantity) -> str:
+    """Why a required metric has no band; a past that is known in USD may still be too short to grade."""
+    if name == "past_shortfall" and day.observed_days < MIN_OBSERVED_DAYS:
+        return f"{day.observed_days} observed days, under {MIN_OBSERVED_DAYS}"
+    return number.reason or "unknown"
 
 
 def _grade(

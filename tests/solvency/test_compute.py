@@ -78,7 +78,7 @@ def test_a_fund_without_shortfalls_is_covered_by_stress_alone_and_graded_by_its_
     assert (coverage.value, coverage.text) == (None, "no modelled loss")
     early = find_metric(engine, "status", 50)
     assert (early.text, early.value) == ("not_computable", None)
-    assert "past shortfall" in early.reason
+    assert early.reason == "past shortfall: 51 observed days, under 90"
 
 
 def test_observed_days_leave_out_the_day_with_a_hole(engine: Engine) -> None:
@@ -327,7 +327,7 @@ def venue(n_days: int = 20) -> Rows:
             (ReadingName.INDEX_PRICE, 20.0),
         ):
             rows.read(noon, name, value, "SOL-PERP")
-        rows.read(noon, ReadingName.INSURANCE_CAP, 1_000.0, "SOL-PERP", asset=1)
+        rows.read(noon, ReadingName.INSURANCE_CAP, 1_000.0, "SOL-PERP", asset=2)
         rows.read(noon, ReadingName.INSURANCE_USED, 900.0, "SOL-PERP", asset=1)
     return rows
 
@@ -346,6 +346,9 @@ def test_a_venue_is_stressed_by_the_leverage_mix_and_held_to_its_caps(engine: En
     assert cover.detail["rows"][0]["cover"] == 0.05
     assert cover.detail["rows"][0]["left"] == "100.00"
     assert find_metric(engine, "data_status", 18).text == "recorded_by_third_party"
+    # The record began at noon of the first day: that day is not observed, but it is no hole either.
+    days = find_metric(engine, "observed_days", 18)
+    assert (days.value, days.detail and days.detail["history_days"]) == (Decimal(18), 18)
 
 
 def test_socialised_loss_while_the_fund_is_far_from_empty_is_short(engine: Engine) -> None:

@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.rigs.anvil",
     "tests.rigs.chromium",
     "tests.rigs.real_data",
+    "tests.rigs.rpc_faults",
 ]

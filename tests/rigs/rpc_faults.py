@@ -1,0 +1,86 @@
+"""A loopback HTTP server between us and a node that answers wrongly in ways a test chooses."""
+
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+Twist = Callable[[list[dict[str, Any]], list[dict[str, Any]]], "list[dict[str, Any]] | Raw"]
+"""(requests, the node's answers) → the answers to give, or a raw response."""
+
+
+class Raw(msgspec.Struct):
+    """A response as it is: status, body, headers."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = {}
+
+
+def honest(_requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the node said."""
+    return answers
+
+
+class FaultyNode:
+    """Forwards to the node at `upstream` and lets `twist` change what comes back."""
+
+    def __init__(self, upstream: str, twist: Twist = honest) -> None:
+        self.twist = twist
+        self.methods: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                asked = msgspec.json.decode(body)
+                is_batch = isinstance(asked, list)
+                requests = asked if is_batch else [asked]
+                outer.methods += [request["method"] for request in requests]
+                answers = httpx.post(upstream, json=requests, timeout=30).json()
+                twisted = outer.twist(requests, answers)
+                if isinstance(twisted, Raw):
+                    self.reply(twisted)
+                else:
+                    self.reply(Raw(200, msgspec.json.encode(twisted if is_batch else twisted[0])))
+
+            def reply(self, raw: Raw) -> None:
+                self.send_response(raw.status)
+                for name, value in raw.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(raw.body)))
+                self.end_headers()
+                self.wfile.write(raw.body)
+
+            def log_message(self, *_arguments: Any) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://localhost:{self._server.server_port}"
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the server."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def faulty_node() -> Iterator[Callable[..., FaultyNode]]:
+    """`faulty_node(upstream, twist)` starts one; all of them end with the test."""
+    nodes: list[FaultyNode] = []
+
+    def start(upstream: str, twist: Twist = honest) -> FaultyNode:
+        nodes.append(FaultyNode(upstream, twist))
+        return nodes[-1]
+
+    yield start
+    for node in nodes:
+        node.close()

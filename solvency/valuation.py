@@ -29,7 +29,10 @@ STREAMS = ("money", "prices")
 
 @dataclass(frozen=True, slots=True)
 class Valuation:
-    """What a fund held at one point; `ladder` is U at shocks 0, −1 … −50 %, None where U is unknown."""
+    """What a fund held at one point; `ladder` is U at shocks 0, −1 … −50 %, None where U is unknown.
+
+    `native` is the balance in whole tokens of a fund that holds one asset; None where it holds several or was not read.
+    """
 
     number: int
     seconds: int
@@ -40,13 +43,7 @@ class Valuation:
     ladder: Floats | None
     read_seconds: int | None
     updated_seconds: int | None
-
-    @property
-    def native(self) -> Decimal | None:
-        """The balance in whole tokens of a fund that holds one asset; None where it holds several or was not read."""
-        if len(self.holdings) != 1 or self.holdings[0].quantity is None:
-            return None
-        return make_exact(self.holdings[0].quantity)
+    native: Decimal | None = None
 
     @property
     def is_read(self) -> bool:
@@ -71,8 +68,14 @@ def value_point(walk: Walk, point: PointRow) -> Valuation:
     return Valuation(
         point.number,
         seconds, holdings, assets, gross, usable, _climb(holdings, usable),
-        min(read, default=None), min(updated, default=None),
+        min(read, default=None), min(updated, default=None), _find_native(holdings),
     )  # fmt: skip
+
+
+def _find_native(holdings: Sequence[Holding]) -> Decimal | None:
+    if len(holdings) != 1 or holdings[0].quantity is None:
+        return None
+    return make_exact(holdings[0].quantity)
 
 
 def _make_holding(walk: Walk, row: ReadingRow, asset: AssetRow | None) -> Holding:

@@ -209,13 +209,11 @@ def list_events(session: Session, segment_ids: Sequence[int], roles: Sequence[Ro
     return [EventRow(*row) for row in rows]
 
 
-def readings_behind(
-    session: Session, segment_id: int, names: Sequence[str], number: int, *, limit: int
-) -> tuple[list[Reading], int]:
-    """For each name the readings at its last block not above `number`, and how many there are before the limit."""
+def readings_behind(session: Session, segment_id: int, number: int) -> list[Reading]:
+    """For each name the readings at its last block not above `number`, by name and subject."""
     last = (
         select(col(Reading.name).label("name"), func.max(col(Reading.block_number)).label("number"))
-        .where(col(Reading.segment_id) == segment_id, col(Reading.name).in_(names), col(Reading.block_number) <= number)
+        .where(col(Reading.segment_id) == segment_id, col(Reading.block_number) <= number)
         .group_by(col(Reading.name))
         .subquery()
     )
@@ -223,8 +221,7 @@ def readings_behind(
         last, and_(col(Reading.name) == last.c.name, col(Reading.block_number) == last.c.number)
     )
     query = query.where(col(Reading.segment_id) == segment_id).order_by(col(Reading.name), col(Reading.subject))
-    rows = list(session.scalars(query))
-    return rows[:limit], len(rows)
+    return list(session.scalars(query))
 
 
 def prices_behind(session: Session, chain_id: int, number: int) -> list[tuple[Price, Asset]]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.kinds import Role
-from ledger.pages import EventRow, Place, balance_series, list_events, metric_history, prices_behind, readings_behind
+from ledger.pages import EventRow, Place, balance_series, list_events
 from ledger.tables import Asset, Metric
 from web.catalogue import describe, readings_of
 from web.edition import Edition
@@ -17,7 +17,7 @@ from web.losses import count_liquidations
 from web.numbers import format_exact, scale
 from web.origins import MOST_READINGS
 from web.sources import segment_holes
-from web.words import DISCLAIMER, kind_words
+from web.words import DISCLAIMER, chain_title, kind_words
 
 MOST_EVENTS = 1000
 Json = dict[str, Any]
@@ -118,7 +118,7 @@ def _fund(place: Place) -> Json:
         "platform": place.platform.name,
         "chain": {"id": chain.chain_id, "slug": chain.slug, "name": chain.name},
         "source_kind": chain.kind,
-        "replay_of": f"{chain.name}: {kind_words(chain.kind)}" if kind_words(chain.kind) else None,
+        "replay_of": f"{chain_title(chain)}: {kind_words(chain.kind)}" if kind_words(chain.kind) else None,
         "provenance": chain.provenance or None,
         "page": f"/funds/{place.fund.slug}",
     }
@@ -214,13 +214,11 @@ def number_json(edition: Edition, slug: str, name: str) -> Json | None:
 
 def _number(edition: Edition, place: Place, name: str) -> Json:
     metric = edition.metrics_of(place)[name]
-    readings, count = readings_behind(
-        edition.session, place.segment_id, readings_of(name), metric.as_of_number, limit=MOST_READINGS
-    )
+    readings = edition.readings(place.segment_id, readings_of(name), metric.as_of_number)
     return {
         "slug": place.segment.slug,
         "metric": metric_row(metric),
-        "readings_count": count,
+        "readings_count": len(readings),
         "readings": [
             {
                 "name": row.name,
@@ -235,7 +233,7 @@ def _number(edition: Edition, place: Place, name: str) -> Json:
                 "value": _digits(row.value_raw, row.decimals),
                 "error": row.error,
             }
-            for row in readings
+            for row in readings[:MOST_READINGS]
         ],
         "prices": [
             {
@@ -249,11 +247,9 @@ def _number(edition: Edition, place: Place, name: str) -> Json:
                 "updated_at": _time(price.updated_at),
                 "error": price.error,
             }
-            for price, asset in prices_behind(edition.session, place.chain.chain_id, metric.as_of_number)
+            for price, asset in edition.prices(place.chain.chain_id, metric.as_of_number)
         ],
-        "history": [
-            metric_row(row, with_detail=False) for row in metric_history(edition.session, place.segment_id, name)
-        ],
+        "history": [metric_row(row, with_detail=False) for row in edition.history(place.segment_id, name)],
     }
 
 

@@ -68,8 +68,9 @@ def chart_balance(line: BalanceLine, chart_id: str) -> Chart | None:
     share = MOST_POINTS / len(known)
     drawn = [decimate(run, max(4, int(len(run) * share))) if share < 1 else run for run in runs]
     title = f"Balance in {line.symbol} through time"
-    wide = render(_specification(line, drawn, WIDE), chart_id, title)
-    narrow = render(_specification(line, drawn, NARROW), f"{chart_id}-narrow", title)
+    specification = _specification(line, drawn)
+    wide = render(_sized(specification, WIDE), chart_id, title)
+    narrow = render(_sized(specification, NARROW), f"{chart_id}-narrow", title)
     return Chart(wide, narrow, _caption(line, known, len(runs)))
 
 
@@ -125,7 +126,7 @@ def _milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000)
 
 
-def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]], size: Size) -> dict[str, Any]:
+def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]]) -> dict[str, Any]:
     import altair as imported  # noqa: PLC0415  Slow to import: only a chart pays for it.
 
     altair: Any = imported  # Its generated classes are typed in part only.
@@ -139,7 +140,6 @@ def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]], size: Siz
     axis = altair.Axis(
         title=None,
         format="%-d %b %Y" if span > 400 * 86_400_000 else "%-d %b",
-        tickCount=size.ticks,
         grid=False,
         labelFlush=True,
     )
@@ -161,9 +161,15 @@ def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]], size: Siz
         drawing += _reference(altair, line, max(row["t"] for row in rows))
     if line.markers:
         drawing += _markers(altair, line.markers, rows)
-    specification: dict[str, Any] = _themed(drawing, size).to_dict()
+    specification: dict[str, Any] = _themed(drawing).to_dict()
     # Named data are put in afterwards: Altair would check every reading against its schema.
     return specification | {"datasets": specification.get("datasets", {}) | {"readings": rows}}
+
+
+def _sized(specification: Mapping[str, Any], size: Size) -> dict[str, Any]:
+    """The same drawing in a box: made once, since checking a specification takes longer than drawing it."""
+    config = specification["config"] | {"axisX": {"tickCount": size.ticks}}
+    return {**specification, "width": size.width, "height": size.height, "config": config}
 
 
 def _reference(altair: Any, line: BalanceLine, last: int) -> Any:
@@ -197,10 +203,9 @@ def _at(rows: Sequence[Mapping[str, Any]], time: int) -> float:
     return float(before[-1] if before else rows[0]["v"])
 
 
-def _themed(drawing: Any, size: Size) -> Any:
+def _themed(drawing: Any) -> Any:
     return (
-        drawing.properties(width=size.width, height=size.height)
-        .configure(background="transparent", font="inherit", padding=4)
+        drawing.configure(background="transparent", font="inherit", padding=4)
         .configure_view(stroke=None)
         .configure_axis(
             labelColor="var(--muted)",

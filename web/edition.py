@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,10 +12,20 @@ from sqlmodel import Session
 
 from ledger.clock import Clock, chain_now
 from ledger.kinds import ChainStatus, FundKind, SourceKind
-from ledger.pages import ChainState, Place, assets_by_id, latest_metrics, list_chains, list_places
-from ledger.tables import Asset, Chain, Metric
+from ledger.pages import (
+    ChainState,
+    Place,
+    assets_by_id,
+    latest_metrics,
+    list_chains,
+    list_places,
+    metric_history,
+    prices_behind,
+    readings_behind,
+)
+from ledger.tables import Asset, Chain, Metric, Price, Reading
 from web.contexts import Replay
-from web.words import kind_words
+from web.words import chain_title, kind_words
 
 DOCS = Path(__file__).parent.parent / "docs"
 CURRENT_WITHIN = timedelta(minutes=30)  # METHOD M13: older than this is stale.
@@ -52,6 +63,9 @@ class Edition:
         self.session = session
         self.clock = clock
         self.config = config
+        self._histories: dict[tuple[int, str], list[Metric]] = {}
+        self._readings: dict[tuple[int, int], list[Reading]] = {}
+        self._prices: dict[tuple[int, int], list[tuple[Price, Asset]]] = {}
 
     @cached_property
     def places(self) -> list[Place]:
@@ -76,6 +90,24 @@ class Edition:
     def _lag(self, state: ChainState) -> timedelta | None:
         now = chain_now(state.chain, self.clock)
         return None if now is None or state.tip_time is None else max(now - state.tip_time, timedelta())
+
+    def history(self, segment_id: int, name: str) -> list[Metric]:
+        """One metric of a segment day by day; page and twin ask once."""
+        if (segment_id, name) not in self._histories:
+            self._histories[segment_id, name] = metric_history(self.session, segment_id, name)
+        return self._histories[segment_id, name]
+
+    def readings(self, segment_id: int, names: Sequence[str], number: int) -> list[Reading]:
+        """The last readings of these names not above a block, in order of name and subject."""
+        if (segment_id, number) not in self._readings:
+            self._readings[segment_id, number] = readings_behind(self.session, segment_id, number)
+        return [row for row in self._readings[segment_id, number] if row.name in names]
+
+    def prices(self, chain_id: int, number: int) -> list[tuple[Price, Asset]]:
+        """The last price of each asset of a chain not above a block."""
+        if (chain_id, number) not in self._prices:
+            self._prices[chain_id, number] = prices_behind(self.session, chain_id, number)
+        return self._prices[chain_id, number]
 
     def metrics_of(self, place: Place) -> dict[str, Metric]:
         """Latest metrics of one segment; empty where none was computed."""
@@ -117,7 +149,7 @@ def replays_of(places: list[Place]) -> tuple[Replay, ...]:
     """The recordings behind these segments, each once."""
     chains: dict[int, Chain] = {place.chain.chain_id: place.chain for place in places}
     return tuple(
-        Replay(name=chain.name, kind=kind_words(chain.kind), provenance=chain.provenance)
+        Replay(name=chain_title(chain), kind=kind_words(chain.kind), provenance=chain.provenance)
         for chain in chains.values()
         if chain.kind != SourceKind.LIVE
     )

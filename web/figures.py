@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from ledger.kinds import FundKind
 from ledger.pages import Place
 from ledger.tables import Metric
 from web.catalogue import describe
@@ -65,7 +66,8 @@ class Figures:
         metric = self.metrics.get("status")
         if metric is None:
             return badge(None if has_fund(self.place) else "no_fund")
-        best = (metric.detail or {}).get("at_best")
+        # A reserve covers nothing that is defined: no band could be its best.
+        best = (metric.detail or {}).get("at_best") if self.place.fund.kind != FundKind.RESERVE else None
         return badge(metric.text, f"at best {band_word(best)}" if best is not None else "")
 
     def status_reason(self) -> str:

@@ -9,7 +9,7 @@ from web.figures import Figures
 from web.frames import frame
 from web.home import worst_first
 from web.segments import holding, segment_part
-from web.words import fund_kind_words, kind_words
+from web.words import chain_title, fund_kind_words, kind_words
 
 
 def fund_page(edition: Edition, slug: str) -> FundPage | None:
@@ -32,7 +32,7 @@ def fund_page(edition: Edition, slug: str) -> FundPage | None:
         ),
         name=fund.name,
         platform=Link(first.platform.name, _web_link(first.platform.url)),
-        chain=f"{chain.name} ({kind})" if kind else chain.name,
+        chain=f"{chain_title(chain)} ({kind})" if kind else chain.name,
         kind=fund_kind_words(fund.kind),
         summary=fund.summary,
         segments=tuple(segment_part(edition, place, is_only=len(places) == 1) for place in places),

@@ -14,7 +14,7 @@ from web.figures import Figures
 from web.frames import frame
 from web.numbers import finite, format_block, format_date, format_day
 from web.sparks import spark
-from web.words import PURPOSE, SEVERITY, kind_words
+from web.words import PURPOSE, SEVERITY, chain_title, kind_words
 
 LAST_EVENTS = 12
 SPARK_DAYS = 90
@@ -72,7 +72,7 @@ def _row(edition: Edition, place: Place) -> HomeRow:
         name=f"{place.fund.name}: {place.segment.name}" if is_one_of_many else place.fund.name,
         href=f"/funds/{place.fund.slug}",
         platform=place.platform.name,
-        chain=place.chain.name,
+        chain=chain_title(place.chain),
         kind=kind_words(place.chain.kind),
         badge=badge,
         data=figures.data()[0],

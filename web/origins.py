@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ledger.pages import Place, metric_history, prices_behind, readings_behind
+from ledger.pages import Place
 from ledger.tables import Metric, Reading
 from web.catalogue import describe, readings_of
 from web.contexts import Cell, Link, NumberPage, NumberPart, Spark, Table
@@ -45,7 +45,7 @@ def number_page(edition: Edition, slug: str, name: str) -> NumberPage | None:
 def _part(edition: Edition, place: Place, name: str, count: int) -> NumberPart:
     metric = edition.metrics_of(place)[name]
     pairs, tables = split_detail(detail_of(metric))
-    history = metric_history(edition.session, place.segment_id, name)
+    history = edition.history(place.segment_id, name)
     return NumberPart(
         segment=place.segment.name if count > 1 else "",
         figure=Figures(edition, place)(name),
@@ -78,7 +78,8 @@ def _facts(metric: Metric, place: Place) -> list[tuple[str, str]]:
 
 def _readings(edition: Edition, place: Place, metric: Metric) -> Table | None:
     names = readings_of(metric.name)
-    rows, count = readings_behind(edition.session, place.segment_id, names, metric.as_of_number, limit=MOST_READINGS)
+    found = edition.readings(place.segment_id, names, metric.as_of_number)
+    rows, count = found[:MOST_READINGS], len(found)
     if not rows:
         return None
     heads = (
@@ -121,7 +122,7 @@ def _call(call: str) -> str:
 
 
 def _prices(edition: Edition, place: Place, metric: Metric) -> Table | None:
-    rows = prices_behind(edition.session, place.chain.chain_id, metric.as_of_number)
+    rows = edition.prices(place.chain.chain_id, metric.as_of_number)
     if not rows or metric.unit not in ("usd", "ratio", "fraction"):
         return None
     heads = (

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.kinds import FundKind, Role
-from ledger.pages import EventRow, Place, balance_series, list_events, market_details, prices_behind
+from ledger.pages import EventRow, Place, balance_series, list_events, market_details
 from ledger.tables import Metric
 from web.charts import BalanceLine, Marker, chart_balance, reference_in_asset
 from web.contexts import Cell, Chart, Figure, SegmentPart, Table
@@ -154,7 +154,7 @@ def _chart(edition: Edition, place: Place, figures: Figures, losses: Sequence[Ev
 
 
 def _price(edition: Edition, place: Place, number: int) -> Decimal | None:
-    prices = prices_behind(edition.session, place.chain.chain_id, number)
+    prices = edition.prices(place.chain.chain_id, number)
     own = next((price for price, asset in prices if place.asset and asset.id == place.asset.id), None)
     return None if own is None or own.answer_raw is None else scale(own.answer_raw, own.decimals)
 

@@ -9,7 +9,7 @@ from web.edition import Edition, SourceState
 from web.figures import Figures
 from web.frames import frame
 from web.numbers import format_duration, format_time
-from web.words import kind_words
+from web.words import chain_title, kind_words
 
 MOST_HOLES = 100
 MOST_REORGS = 50
@@ -52,7 +52,7 @@ def _chain(source: SourceState) -> tuple[Cell, ...]:
     reason = f": {chain.status_reason}" if chain.status_reason else ""
     state = "current" if source.is_current else f"not current ({chain.status}{reason})"
     return (
-        Cell(chain.name),
+        Cell(chain_title(chain)),
         Cell(kind_words(chain.kind) or "live"),
         _height(chain.head_number),
         _height(chain.finalized_number),

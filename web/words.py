@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ledger.kinds import Contribution, DataStatus, FundKind, Role, SourceKind, Status
+from ledger.tables import Chain
 from web.contexts import Badge, Figure
 
 DISCLAIMER = (
@@ -106,6 +107,11 @@ def data_words(status: str | None) -> str:
 def kind_words(kind: str) -> str:
     """The kind of a recording in words; empty for a live chain."""
     return KIND_WORDS[SourceKind(kind)] if kind in set(SourceKind) else plain(kind)
+
+
+def chain_title(chain: Chain) -> str:
+    """A chain's name without the kind that a recording's name ends with: pages say the kind beside it."""
+    return chain.name.removesuffix(f"({kind_words(chain.kind)})").strip()
 
 
 def fund_kind_words(kind: str) -> str:

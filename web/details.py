@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from web.contexts import Cell, Table
-from web.numbers import INVALID, finite, format_decimal, format_exact, format_fraction, format_ratio, format_usd
+from web.numbers import (
+    INVALID,
+    Rounding,
+    finite,
+    format_decimal,
+    format_exact,
+    format_fraction,
+    format_ratio,
+    format_usd,
+)
 
 WORDS = {
     "qty": "Quantity",
@@ -59,10 +68,10 @@ def word(key: str) -> str:
 
 
 def shorten(text: str) -> str:
-    """0x1234…abcd for a hash or address; other text as it is, cut at 60 characters."""
+    """0x1234…abcd for a hash or address; other text as it is, cut at 300 characters."""
     if text.startswith("0x") and len(text) >= 42:
         return f"{text[:8]}…{text[-4:]}"
-    return text if len(text) <= 60 else text[:59] + "…"
+    return text if len(text) <= 300 else text[:299] + "…"
 
 
 def cell(key: str, value: Any) -> Cell:
@@ -94,10 +103,17 @@ def _number(key: str, number: Any) -> str:
     if key in _RATIOS:
         return format_ratio(number)
     if key in _USD or key.endswith("_usd"):
-        return format_usd(number)
+        return format_usd(number, _rounding(key))
     if key.endswith(_BLOCKS) or number == number.to_integral_value():
         return format_exact(number)
     return format_decimal(number, 6).rstrip("0")
+
+
+def _rounding(key: str) -> Rounding:
+    """Losses up, what could pay them down, as everywhere."""
+    if "loss" in key or "requirement" in key:
+        return Rounding.UP
+    return Rounding.DOWN if key.startswith(("usable", "counted", "left")) else Rounding.NEAREST
 
 
 def table_of(caption: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str] = ()) -> Table | None:

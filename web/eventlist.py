@@ -9,6 +9,7 @@ from web.edition import Edition
 from web.frames import frame
 from web.home import last_events
 from web.losses import count_liquidations
+from web.numbers import format_month
 
 MOST_LINES = 200
 
@@ -47,7 +48,7 @@ def _liquidations(edition: Edition) -> Table | None:
 
 def _line(place: Place, month: str, rows: Sequence[EventRow]) -> tuple[Cell, ...]:
     return (
-        Cell(month),
+        Cell(format_month(month)),
         Cell(place.fund.name, href=f"/funds/{place.fund.slug}#liquidations"),
         Cell(f"{count_liquidations(rows):,}", is_number=True),
         Cell(f"{len({row.account for row in rows if row.account}):,}", is_number=True),

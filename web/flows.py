@@ -7,7 +7,7 @@ from ledger.pages import EventRow, Place
 from web.contexts import Cell, Table
 from web.edition import Edition
 from web.evidence import amount_text
-from web.numbers import format_count, format_exact, scale
+from web.numbers import format_count, format_exact, format_month, scale
 from web.words import role_words, source_words
 
 FLOW_ROLES = tuple(FLOW_SIGN)
@@ -38,7 +38,7 @@ def flow_table(edition: Edition, place: Place, rows: Sequence[EventRow]) -> Tabl
     def line(name: str, month: dict[str, int]) -> tuple[Cell, ...]:
         return (Cell(name), *(amount(month.get(column)) for column in columns), amount(sum(month.values())))
 
-    body = [line(month, sums[month]) for month in sorted(sums, reverse=True)]
+    body = [line(format_month(month), sums[month]) for month in sorted(sums, reverse=True)]
     total = {column: sum(month.get(column, 0) for month in sums.values()) for column in columns}
     note = f"{format_count(len(counted), 'flow')}; sums are exact and rounded only to be printed."
     return Table("Inflows and outflows by month and source", heads, (*body, line("All months", total)), note)

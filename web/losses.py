@@ -9,7 +9,7 @@ from web.contexts import Cell, EventLine, Table
 from web.details import shorten
 from web.edition import Edition
 from web.evidence import amount_text, event_lines, evidence_href, evidence_text, sum_by_asset, sums_text
-from web.numbers import format_count, format_date, format_time
+from web.numbers import format_count, format_date, format_month, format_time
 
 MOST_LINES = 150
 SIDES = {"debt": "debt repaid", "collateral": "collateral seized", "position": "position closed"}
@@ -133,7 +133,7 @@ def month_table(rows: Sequence[EventRow], assets: Mapping[int, Asset]) -> Table:
         busiest = max(sorted(days), key=lambda day: count_liquidations(days[day]))
         body.append(
             (
-                Cell(month),
+                Cell(format_month(month)),
                 Cell(f"{count_liquidations(found):,}", is_number=True),
                 Cell(f"{len({row.account for row in found if row.account}):,}", is_number=True),
                 Cell(f"{busiest} ({count_liquidations(days[busiest]):,})"),

@@ -139,7 +139,12 @@ def format_time(time: datetime) -> str:
 
 def format_block(number: int, *, is_venue: bool) -> str:
     """block 12,345; polls of a venue are numbered by their unix time."""
-    return f"poll {number}" if is_venue else f"block {number:,}"
+    return f"poll {number}" if is_venue else f"block{NO_BREAK}{number:,}"
+
+
+def format_month(month: str) -> str:
+    """2021-05 as May 2021."""
+    return f"{datetime.fromisoformat(month + '-01'):%b}{NO_BREAK}{month[:4]}"
 
 
 def format_day(day: str) -> str:

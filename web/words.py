@@ -174,7 +174,7 @@ def _depleted(answer: Answer) -> str:
     held = f"The fund held {answer.balance.text} at {answer.balance.as_of}"
     if not answer.balance.is_known:
         held = "What the fund holds is unknown, and an unresolved deficit exceeds what it could pay"
-    end = f"Further losses fall on the next layer: {_lowered(answer.last_layer)}." if answer.last_layer else ""
+    end = f"What comes next by the platform's own rules: {_lowered(answer.last_layer)}." if answer.last_layer else ""
     rests = f": {_clause(answer.reason)}" if answer.reason else ", so that nothing is left to pay with"
     return f"{held}{rests}. {end}".strip()
 

@@ -84,7 +84,7 @@ def test_no_modelled_loss_is_words_not_infinity() -> None:
 def test_a_depleted_fund_names_its_block_and_who_is_next() -> None:
     told = answer_sentence(replace(ANSWER, badge=badge("depleted"), balance=figure("0 USDC")))
     assert told.startswith("The fund held 0 USDC at block 12 (24 May 2021, 00:00 UTC)")
-    assert told.endswith("Further losses fall on the next layer: winners and lenders.")
+    assert told.endswith("What comes next by the platform's own rules: winners and lenders.")
 
 
 def test_a_stale_fund_shows_its_last_value_with_its_date() -> None:

@@ -22,7 +22,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $
 	  $(BIN)/pip install --disable-pip-version-check --progress-bar off --require-hashes -r $(1); }
 PROJECT = $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 
-.PHONY: help demo serve test check format lock clean
+.PHONY: help demo serve test check format record lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ check: $(DEV) ## The one gate: format, lint, types, import contracts, migrations
 format: $(DEV) ## Put the code into house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+record: $(DEV) $(NPM) ## Play the simulated crash anew on real contract code and record it (3 minutes; needs npm)
+	@$(BIN)/python -m indexer.replay.scenario --anvil $(NODE)/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil \
+		--node-modules $(NODE)/node_modules --record indexer/replay/recordings/crash-2021-05-simulated.jsonl.zst
 
 lock: | $(UV) ## Pin the newest allowed versions anew
 	$(call COMPILE,requirements.lock,--extra build)

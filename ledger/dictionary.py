@@ -15,7 +15,7 @@ def render_dictionary() -> str:
     parts = [
         "# Data dictionary",
         "",
-        "Made from `ledger/tables.py`; exact integers are in smallest units, times are UTC.",
+        "Made from `ledger/tables/`; exact integers are in smallest units, times are UTC.",
         "",
     ]
     for name, table in SQLModel.metadata.tables.items():

@@ -9,7 +9,8 @@ from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
 from ledger.database import insert_rows
-from ledger.tables import Json, Metric
+from ledger.tables import Metric
+from ledger.tables.sentences import Json
 
 # Wall-clock time of the computation: the one column that may differ between two runs.
 _KEY = ("segment_id", "name", "day", "as_of_number", "method_version")

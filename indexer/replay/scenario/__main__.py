@@ -1,8 +1,12 @@
-"""Command: play the scenario, write its manifest, and with --keep leave the node running until Ctrl-C."""
+"""Command: play the scenario; write its manifest, or with --record index it and write its recording.
+
+`make record` calls it for the recording that ships.
+"""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import signal
 import time
@@ -10,9 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from indexer.replay.scenario.artifacts import ScenarioError
+from indexer.replay.scenario.capture import capture
 from indexer.replay.scenario.play import SHIPPED_SEED, Played, play
 from indexer.replay.scenario.timeline import STEPS
 
@@ -33,11 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m indexer.replay.scenario", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m indexer.replay.scenario", description=__doc__.split("\n")[0] if __doc__ else None
+    )
     parser.add_argument("--seed", type=int, default=SHIPPED_SEED, help="what is drawn by chance (default %(default)s)")
     parser.add_argument("--anvil", type=Path, required=True, help="the anvil binary")
     parser.add_argument("--node-modules", type=Path, required=True, help="folder with the contract packages")
-    parser.add_argument("--out", type=Path, required=True, help="folder for manifest.json")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path, help="folder for manifest.json")
+    what.add_argument("--record", type=Path, help="file for the recording: the play is indexed and what passed is kept")
     parser.add_argument("--port", type=int, default=0, help="port of the node (default: a free one)")
     parser.add_argument("--keep", action="store_true", help="leave the node running until Ctrl-C")
     return parser.parse_args(arguments)
@@ -53,6 +70,9 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
+        if options.record:
+            _record(options, console, bar, started=started)
+            return
         task = bar.add_task("playing", total=STEPS)
         with play(
             options.seed,
@@ -66,6 +86,25 @@ def _run(options: argparse.Namespace, console: Console) -> None:
             if options.keep:
                 console.print(f"node kept at {played.url}; Ctrl-C ends it")
                 signal.pause()
+
+
+def _record(options: argparse.Namespace, console: Console, bar: Progress, *, started: float) -> None:
+    tasks: dict[str, TaskID] = {}
+
+    def step(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done, total=total)
+
+    saved = capture(
+        options.record, seed=options.seed, anvil=options.anvil, node_modules=options.node_modules, step=step
+    )
+    bar.stop()
+    digest = hashlib.sha256(saved.path.read_bytes()).hexdigest()
+    console.print(
+        f"recorded in {time.monotonic() - started:.0f} s: {saved.path}, {saved.path.stat().st_size:,} bytes, "
+        f"sha256 {digest}, {saved.metadata.records}"
+    )
 
 
 def _report(played: Played, folder: Path, console: Console, *, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +12,14 @@ from sqlalchemy import Engine
 from indexer.lanes import ChainWork
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.provider import Pace
-from indexer.sync import ChainOutcome, sync_chains
+from indexer.sync import ChainOutcome, SyncOptions, sync_chains
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
-from ledger.database import open_engine
+from ledger.database import open_engine, upgrade
 from ledger.kinds import ChainStatus, SourceKind
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.rpc_faults import FaultyNode, Raw, Twist
-from tests.rigs.tables import dump_tables
+from tests.rigs.tables import assert_same_tables, dump_tables
 from tests.rigs.transfer_chain import STRANGER, WALLET, AnvilChain, Terms, register
 
 Faulty = Callable[..., FaultyNode]
@@ -261,6 +262,20 @@ async def test_every_kind_of_too_large_shrinks_until_it_fits(
     assert ("eth_getBlockReceipts" in small.methods) == (limit == 0)
 
 
+async def test_any_split_of_a_range_gives_the_same_tables(
+    engine: Engine, chain: AnvilChain, faulty_node: Faulty, tmp_path: Path
+) -> None:
+    assert (await run(engine, chain, [chain.url])).is_ok
+    truth = dump_tables(engine)
+    for limit in (1, 2, 3, 5, 8, 11):
+        split = open_engine(f"sqlite:///{tmp_path / f'split-{limit}.sqlite'}")
+        upgrade(split)
+        node = faulty_node(chain.url, refusing(limit, f"eth_getLogs is limited to a {limit} blocks range"))
+        assert (await run(split, chain, [node.url])).is_ok
+        assert_same_tables(truth, dump_tables(split))
+        split.dispose()
+
+
 async def test_a_reorg_that_a_second_provider_contradicts_rolls_nothing_back(
     engine: Engine, chain: AnvilChain, faulty_node: Faulty
 ) -> None:
@@ -272,9 +287,13 @@ async def test_a_reorg_that_a_second_provider_contradicts_rolls_nothing_back(
         return {**result, "hash": "0x" + "22" * 32} if int(result["number"], 16) == tip else result
 
     stale = faulty_node(chain.url, changed("eth_getBlockByNumber", fork))
-    register_again = ProviderPool(Terms(), [stale.url, chain.url], pace=FastTime().pace())
-    async with register_again as pool:
-        (header,) = [found for found in [await pool.header(tip)] if found]
-        assert not await pool.confirms(type(header)(tip, "0x" + "22" * 32, header.parent_hash, header.timestamp))
+    async with ProviderPool(Terms(), [stale.url, chain.url], pace=FastTime().pace()) as pool:
+        with LedgerWriter(engine) as writer:
+            (outcome,) = await sync_chains(
+                writer, [ChainWork(Terms(), pool, [])], system_clock, options=SyncOptions(pace=FastTime().pace())
+            )
     after = dump_tables(engine)
+    assert outcome.is_ok
+    assert "eth_getBlockByNumber" in stale.methods
+    assert after["reorg"] == []
     assert after["fact"] == before["fact"]

@@ -38,57 +38,68 @@ def is_known(request: Request, sheet: Sheet) -> bool:
 def create_router(press: Press) -> APIRouter:
     """All pages of one press."""
     router = APIRouter()
+    add_fixed(router, press)
+    add_funds(router, press)
 
-    def route(path: str, *, include_in_schema: bool = True) -> Callable[[Endpoint], Endpoint]:
-        def add(endpoint: Endpoint) -> Endpoint:
-            router.add_api_route(path, endpoint, methods=["GET"], include_in_schema=include_in_schema)
-            router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-            return endpoint
-
-        return add
-
-    @route("/funds.json")
-    @route("/events.json")
-    @route("/status.json")
-    def fixed_twin(request: Request) -> Response:
-        """A JSON twin of a page without parameters."""
-        return answer(press, request)
-
-    @route("/", include_in_schema=False)
-    @route("/events", include_in_schema=False)
-    @route("/events.atom", include_in_schema=False)
-    @route("/methodology", include_in_schema=False)
-    @route("/glossary", include_in_schema=False)
-    @route("/status", include_in_schema=False)
-    @route("/static/{name}", include_in_schema=False)
-    def fixed_page(request: Request) -> Response:
-        """A page without parameters."""
-        return answer(press, request)
-
-    @route("/funds/{slug}.json")
-    def fund_twin(request: Request, slug: Slug) -> Response:
-        """One fund with everything its page shows."""
-        return answer(press, request)
-
-    @route("/funds/{slug}", include_in_schema=False)
-    def fund(request: Request, slug: Slug) -> Response:
-        """One fund."""
-        return answer(press, request)
-
-    @route("/funds/{slug}/facts/{metric}.json")
-    def number_twin(request: Request, slug: Slug, metric: Metric) -> Response:
-        """Where one number comes from."""
-        return answer(press, request)
-
-    @route("/funds/{slug}/facts/{metric}", include_in_schema=False)
-    def number(request: Request, slug: Slug, metric: Metric) -> Response:
-        """Where one number comes from."""
-        return answer(press, request)
-
-    @route("/healthz", include_in_schema=False)
+    @route(router, "/healthz", include_in_schema=False)
     def healthz() -> Response:
         """Whether the ledger answers."""
         press.check()
         return Response("ok\n", media_type="text/plain", headers={"Cache-Control": "no-store"})
 
     return router
+
+
+def route(router: APIRouter, *paths: str, include_in_schema: bool = True) -> Callable[[Endpoint], Endpoint]:
+    """Decorator: answers GET and HEAD at these paths."""
+
+    def add(endpoint: Endpoint) -> Endpoint:
+        for path in paths:
+            router.add_api_route(path, endpoint, methods=["GET"], include_in_schema=include_in_schema)
+            router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        return endpoint
+
+    return add
+
+
+def add_fixed(router: APIRouter, press: Press) -> None:
+    """Pages without parameters."""
+
+    @route(router, "/funds.json", "/events.json", "/status.json")
+    def fixed_twin(request: Request) -> Response:
+        """A JSON twin of a page without parameters."""
+        return answer(press, request)
+
+    @route(router, "/", "/events", "/events.atom", "/methodology", "/glossary", "/status", include_in_schema=False)
+    def fixed_page(request: Request) -> Response:
+        """A page without parameters."""
+        return answer(press, request)
+
+    @route(router, "/static/{name}", include_in_schema=False)
+    def static(request: Request) -> Response:
+        """The style sheet and the icon."""
+        return answer(press, request)
+
+
+def add_funds(router: APIRouter, press: Press) -> None:
+    """Pages of one fund; a twin stands before its page, whose pattern would match it too."""
+
+    @route(router, "/funds/{slug}.json")
+    def fund_twin(request: Request, slug: Slug) -> Response:
+        """One fund with everything its page shows."""
+        return answer(press, request)
+
+    @route(router, "/funds/{slug}", include_in_schema=False)
+    def fund(request: Request, slug: Slug) -> Response:
+        """One fund."""
+        return answer(press, request)
+
+    @route(router, "/funds/{slug}/facts/{metric}.json")
+    def number_twin(request: Request, slug: Slug, metric: Metric) -> Response:
+        """Where one number comes from."""
+        return answer(press, request)
+
+    @route(router, "/funds/{slug}/facts/{metric}", include_in_schema=False)
+    def number(request: Request, slug: Slug, metric: Metric) -> Response:
+        """Where one number comes from."""
+        return answer(press, request)

@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 
 from app.server import open_socket, serving
 from ledger.database import open_engine, upgrade
-from tests.web.invented import NOW, invent_ledger
+from tests.web.invented import invent_ledger
+from tests.web.inventor import NOW
 from web.edition import SiteConfig
 from web.site import create_site
 

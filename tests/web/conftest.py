@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from ledger.database import open_engine, upgrade
-from tests.web.invented import NOW, invent_ledger
+from tests.web.invented import invent_ledger
+from tests.web.inventor import NOW
 from web.edition import SiteConfig
 from web.site import create_site
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.web.conftest import Reader
-from tests.web.invented import NOW
+from tests.web.inventor import NOW
 from web.edition import SiteConfig
 from web.publish import MARK, PublishError, file_name, place_file, publish, switch
 

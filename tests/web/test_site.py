@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from ledger.database import open_engine, upgrade
 from tests.web.conftest import Reader
-from tests.web.invented import HOSTILE, NOW
+from tests.web.inventor import HOSTILE, NOW
 from web.edition import SiteConfig
 from web.press import Press
 from web.site import create_site

@@ -9,12 +9,12 @@ from sqlmodel import Session
 
 from indexer.adapter import Known
 from ledger.facts import Flow, MarketMove, list_flows, walk_market_moves
-from ledger.kinds import ReadingName, Role, SegmentStatus, Side, SnapshotKind
+from ledger.kinds import ReadingName, Role, SegmentStatus, Side
 from ledger.readings import (
-    Point,
     Value,
     count_unreconciled,
     find_balance_height_before,
+    find_last_scheduled,
     find_status,
     list_snapshots,
     list_values,
@@ -159,37 +159,36 @@ def judge(session: Session, segment_id: int, known: Known) -> None:
     status, reason = find_status(session, segment_id)
     if status == SegmentStatus.UNKNOWN and UNREADABLE not in reason:
         return
-    scheduled = [p for p in list_snapshots(session, segment_id, first=0) if p.kind == SnapshotKind.SCHEDULED]
-    if not scheduled:
+    last = find_last_scheduled(session, segment_id)
+    if last is None:
         return
-    last = scheduled[-1]
-    status, reason = verdict(session, segment_id, last, known)
-    set_segment_status(session, segment_id, status, reason, number=last.number)
+    found, why = verdict(session, segment_id, last.number, known)
+    set_segment_status(session, segment_id, found, why, number=last.number)
 
 
-def verdict(session: Session, segment_id: int, last: Point, known: Known) -> tuple[SegmentStatus, str]:
+def verdict(session: Session, segment_id: int, number: int, known: Known) -> tuple[SegmentStatus, str]:
     """Status and reason at one scheduled snapshot: unreadable comes before unreconciled."""
-    unread = [v for v in values_at(session, segment_id, ReadingName.BALANCE, last) if v.value_raw is None]
+    unread = [v for v in values_at(session, segment_id, ReadingName.BALANCE, number) if v.value_raw is None]
     if unread:
-        return SegmentStatus.UNKNOWN, f"the balance {UNREADABLE} at block {last.number}: {unread[0].error}"
-    read = {name: values_at(session, segment_id, name, last) for name in TOTAL_NAMES}
+        return SegmentStatus.UNKNOWN, f"the balance {UNREADABLE} at block {number}: {unread[0].error}"
+    read = {name: values_at(session, segment_id, name, number) for name in TOTAL_NAMES}
     failed = [value for values in read.values() for value in values if value.value_raw is None]
     if failed and len(failed) == sum(len(values) for values in read.values()):
-        return SegmentStatus.UNKNOWN, f"every market {UNREADABLE} at block {last.number}: {failed[0].error}"
+        return SegmentStatus.UNKNOWN, f"every market {UNREADABLE} at block {number}: {failed[0].error}"
     problems = []
     bad, decided = count_unreconciled(session, segment_id)
     if bad:
         problems.append(f"at {bad} of {decided} blocks the balance is not what indexed flows say")
-    positions = wrong_positions(known.sums, values_at(session, segment_id, ReadingName.TAKER_SIZE, last))
+    positions = wrong_positions(known.sums, values_at(session, segment_id, ReadingName.TAKER_SIZE, number))
     if positions:
-        problems.append(f"{len(positions)} positions differ from the contract's at block {last.number}: {positions[0]}")
+        problems.append(f"{len(positions)} positions differ from the contract's at block {number}: {positions[0]}")
     if any(read.values()):
-        wrong = wrong_totals(market_totals(walk_market_moves(session, segment_id, up_to=last.number)), read)
+        wrong = wrong_totals(market_totals(walk_market_moves(session, segment_id, up_to=number)), read)
         if wrong:
-            problems.append(f"totals of {len(wrong)} markets differ at block {last.number}: {wrong[0]}")
+            problems.append(f"totals of {len(wrong)} markets differ at block {number}: {wrong[0]}")
     return (SegmentStatus.UNRECONCILED, "; ".join(problems)) if problems else (SegmentStatus.OK, "")
 
 
-def values_at(session: Session, segment_id: int, name: ReadingName, point: Point) -> list[Value]:
+def values_at(session: Session, segment_id: int, name: ReadingName, number: int) -> list[Value]:
     """Readings of a name at one block."""
-    return [v for v in list_values(session, segment_id, name, first=point.number) if v.number == point.number]
+    return [v for v in list_values(session, segment_id, name, first=number) if v.number == number]

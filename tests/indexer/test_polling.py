@@ -130,6 +130,18 @@ def test_polls_become_blocks_readings_and_facts_between_them(
         ]  # fmt: skip
 
 
+def test_both_databases_hold_the_same_rows(
+    make_ledger: Callable[[str], Engine], registry: Registry, postgres_ledger_url: str
+) -> None:
+    one, other = make_ledger("one"), open_engine(postgres_ledger_url)
+    with writing(other) as session:
+        write(session, registry)
+    for engine in (one, other):
+        run(engine, registry, answering(POLLS))
+    assert all_rows(one) == all_rows(other)
+    other.dispose()
+
+
 def test_a_hole_in_polling_is_a_hole_in_coverage(make_ledger: Callable[[str], Engine], registry: Registry) -> None:
     engine = make_ledger("one")
     run(engine, registry, answering(POLLS))

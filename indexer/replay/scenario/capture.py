@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from msgspec.structs import replace
+from sqlalchemy import Engine
 
 from indexer.lanes import ChainWork
 from indexer.registry import FUNDS, Registry, load_funds, tracked, write
@@ -68,6 +69,16 @@ def capture(path: Path, *, seed: int, anvil: Path, node_modules: Path, step: Ste
 
 def index_played(url: str, registry: Registry, *, step: Step) -> ChainOutcome:
     """Indexes the node behind `url` into a ledger that is thrown away: what counts is what was asked."""
+    with TemporaryDirectory() as folder:
+        engine = open_engine(f"sqlite:///{folder}/ledger.sqlite")
+        upgrade(engine)
+        outcome = index_into(engine, url, registry, step=step)
+        engine.dispose()
+    return outcome
+
+
+def index_into(engine: Engine, url: str, registry: Registry, *, step: Step = hear_nothing) -> ChainOutcome:
+    """Indexes the playing node behind `url` up to its head into a ledger that has its tables."""
     # The node is asked directly here and is no replay of a recording yet.
     (chain,) = (replace(chain, kind=SourceKind.LIVE) for chain in registry.chains)
 
@@ -88,15 +99,10 @@ def index_played(url: str, registry: Registry, *, step: Step) -> ChainOutcome:
             )
             return outcome
 
-    with TemporaryDirectory() as folder:
-        engine = open_engine(f"sqlite:///{folder}/ledger.sqlite")
-        upgrade(engine)
-        with writing(engine) as session:
-            write(session, registry)
-        with LedgerWriter(engine) as writer:
-            outcome = asyncio.run(index(writer))
-        engine.dispose()
-    return outcome
+    with writing(engine) as session:
+        write(session, registry)
+    with LedgerWriter(engine) as writer:
+        return asyncio.run(index(writer))
 
 
 def describe(chain: ChainSpec, played: Played) -> Metadata:

@@ -34,6 +34,7 @@ class JobRunner:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             # Runs that were missed, because the one before took long, count as one; a late one is still wanted.
@@ -56,9 +57,8 @@ class JobRunner:
         """Runs all jobs until `stop` is set; what is under way is then cancelled and given some seconds to end."""
         self._scheduler.start()
         await stop.wait()
-        self._scheduler.shutdown(wait=False)
-        for task in self._running:
-            task.cancel()
+        self._is_stopping = True
+        self._scheduler.shutdown(wait=False)  # Cancels what is running; a second cancel would break into its clean-up.
         if self._running:
             _, unfinished = await asyncio.wait(self._running, timeout=grace_seconds)
             for task in unfinished:
@@ -75,6 +75,10 @@ class JobRunner:
         self._running.add(task)
         try:
             await job.run()
+        except asyncio.CancelledError:
+            # Passed on it would be logged as a failure by the scheduler, and stopping is none.
+            if not self._is_stopping:
+                raise
         except Exception as error:  # The job runner: one broken job must not stop the others.
             if exit_of(error) is None:
                 log.exception("%s failed and is tried again in %g s", job.name, job.every_seconds)

@@ -45,7 +45,8 @@ def open_socket(host: str, port: int, *, variable: str = "BACKSTOP_PORT") -> soc
     `variable` is the setting or option that the message tells people to change.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio switches Nagle's delay (40 ms an answer) off only where it is.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))

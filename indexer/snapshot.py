@@ -19,6 +19,7 @@ from indexer.lanes import Tracked
 from indexer.prices import Priced, Quote, price_row, quotes_of, round_calls
 from indexer.reconcile import UNREADABLE, judge, reconcile_balances
 from indexer.registry import Registry
+from indexer.rpc.errors import ChainError
 from indexer.rpc.reader import CallAnswer, ChainReader, Header
 from indexer.slots import SECONDS, find_starts, slot_of, starts_among
 from indexer.writer import LedgerWriter
@@ -38,10 +39,10 @@ from ledger.readings import (
 from ledger.standing import find_starts as find_segment_starts
 from ledger.standing import set_segment_status
 
-AT_ONCE = 8
-"""Blocks asked for at the same time."""
-CHUNK = 32
-"""Blocks committed together."""
+CHUNK = 16
+"""Blocks asked for in one go and committed together."""
+LOTS_AT_ONCE = 4
+"""Such lots under way at the same time."""
 WINDOW = 1000
 """Slots looked for at once."""
 LONGEST_ERROR = 200
@@ -214,29 +215,38 @@ class Snapshots:
 
     async def _read(self, dues: Sequence[Due]) -> None:
         """Asks for and stores these blocks, in order; stops at the first that nobody answers."""
-        for first in range(0, len(dues), CHUNK):
-            chunk = dues[first : first + CHUNK]
-            gate = asyncio.Semaphore(AT_ONCE)
-            answered = await asyncio.gather(*(self._ask(due, gate) for due in chunk), return_exceptions=True)
-            failure = next((result for result in answered if isinstance(result, BaseException)), None)
-            whole: list[Answered] = []
-            for result in answered:
-                if isinstance(result, BaseException):
-                    break
-                whole.append(result)
-            if whole:
-                await self._writer.write(lambda session, rows=whole: self._store(session, rows))  # type: ignore[misc]
-            if failure is not None:
-                raise failure
+        lots = [dues[first : first + CHUNK] for first in range(0, len(dues), CHUNK)]
+        for first in range(0, len(lots), LOTS_AT_ONCE):
+            turn = lots[first : first + LOTS_AT_ONCE]
+            asked = [asyncio.ensure_future(self._ask(lot)) for lot in turn]
+            try:
+                for lot, answer in zip(turn, asked, strict=True):
+                    await self._keep(lot, answer)
+            finally:
+                for answer in asked:
+                    answer.cancel()
+                await asyncio.gather(*asked, return_exceptions=True)
 
-    async def _ask(self, due: Due, gate: asyncio.Semaphore) -> Answered:
-        reads = [read.call for question in due.questions for read in question.reads]
-        feeds = sorted({priced.feed for question in due.questions for priced in question.priced})
-        async with gate:
-            calls = [*reads, *round_calls(feeds)]
-            answers = await self._reader.calls(calls, due.at) if calls else []
-            quotes = await quotes_of(self._reader, feeds, answers[len(reads) :], due.at)
-        return Answered(due, tuple(answers[: len(reads)]), quotes)
+    async def _keep(self, lot: Sequence[Due], answer: asyncio.Future[list[Answered]]) -> None:
+        """Stores a lot; where it failed, block by block, so that a bad one does not hold back those before it."""
+        try:
+            answered = await answer
+        except ChainError:
+            for due in lot:
+                found = await self._ask([due])
+                await self._writer.write(lambda session, rows=found: self._store(session, rows))  # type: ignore[misc]
+            return
+        await self._writer.write(lambda session: self._store(session, answered))
+
+    async def _ask(self, dues: Sequence[Due]) -> list[Answered]:
+        feeds = [sorted({p.feed for question in due.questions for p in question.priced}) for due in dues]
+        reads = [[read.call for question in due.questions for read in question.reads] for due in dues]
+        wanted = [([*mine, *round_calls(asked)], due.at) for due, mine, asked in zip(dues, reads, feeds, strict=True)]
+        answers = await self._reader.calls_at(wanted)
+        return [
+            Answered(due, tuple(found[: len(mine)]), await quotes_of(self._reader, asked, found[len(mine) :], due.at))
+            for due, mine, asked, found in zip(dues, reads, feeds, answers, strict=True)
+        ]
 
     def _store(self, session: Session, answered: Sequence[Answered]) -> None:
         """Rows of these blocks; those of a block that was replaced meanwhile are dropped."""

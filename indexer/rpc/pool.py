@@ -40,6 +40,7 @@ Work = Callable[[Provider], Awaitable[T]]
 NOBODY: frozenset[str] = frozenset()
 
 HEADERS_AT_ONCE = 100
+AGGREGATES_AT_ONCE = 16  # Multicalls in one request: far below what providers allow a batch.
 LOGS_AT_ONCE = 50
 ROUNDS = 4  # How often all providers are asked before the chain counts as unreachable.
 THROTTLED_ROUNDS = 24  # Being told to slow down is no outage: halving 24 times reaches any rate.
@@ -182,23 +183,41 @@ class ProviderPool:
 
     async def calls(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer]:
         """As ChainReader says; a call that fails alone never spoils the others."""
-        answers: list[CallAnswer] = []
-        for part in parts_of(calls, CALLS_AT_ONCE):
-            answers += await self._aggregated(part, at) or await self._singly(part, at)
+        (answers,) = await self.calls_at([(calls, at)])
         return answers
 
-    async def _aggregated(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer] | None:
-        """Through Multicall3, or None where that cannot be: not deployed by then, or the whole call failed."""
-        target, since = self.terms.multicall3, self.terms.multicall3_block
-        if target is None or at.number < (since or 0) or len(calls) == 1:
-            return None
-        asks = [ask_call(target, encode_aggregate3(calls), at)]
+    async def calls_at(self, wanted: Sequence[tuple[Sequence[ContractCall], Header]]) -> list[list[CallAnswer]]:
+        """As ChainReader says: what Multicall3 can take goes out several blocks to a request."""
+        parts = [(n, part, at) for n, (calls, at) in enumerate(wanted) for part in parts_of(calls, CALLS_AT_ONCE)]
+        answers: list[list[CallAnswer]] = [[] for _ in wanted]
+        for group in parts_of(parts, AGGREGATES_AT_ONCE):
+            aggregated = await self._aggregated([(part, at) for _, part, at in group])
+            for (n, part, at), found in zip(group, aggregated, strict=True):
+                answers[n] += found or await self._singly(part, at)
+        return answers
+
+    async def _aggregated(
+        self, parts: Sequence[tuple[Sequence[ContractCall], Header]]
+    ) -> list[list[CallAnswer] | None]:
+        """Each part through Multicall3; None where it was not deployed by then, or where the whole call failed."""
+        target, since = self.terms.multicall3, self.terms.multicall3_block or 0
+        is_alone = len(parts) == 1 and len(parts[0][0]) == 1
+        asked = [n for n, (_, at) in enumerate(parts) if target and at.number >= since and not is_alone]
+        answers: list[list[CallAnswer] | None] = [None] * len(parts)
+        if target is None or not asked:
+            return answers
+        asks = [ask_call(target, encode_aggregate3(parts[n][0]), parts[n][1]) for n in asked]
         try:
-            (answer,) = await self._ask(lambda provider: provider.all_of(asks))
-            return decode_aggregate3(calls, bytes.fromhex(answer[2:]))
-        except (RevertError, StateMissingError, AnswerTooLargeError, RequestError, ValueError):
-            # One call that is too dear, or not recorded, fails them all: each gets its own answer instead.
-            return None
+            results = await self._ask(lambda provider: provider.batch(asks))
+        except (RevertError, StateMissingError, AnswerTooLargeError, RequestError):
+            return answers
+        for n, result in zip(asked, results, strict=True):
+            # One call that is too dear, or not recorded, fails its whole part: each call gets its own answer instead.
+            with suppress(ValueError):
+                answers[n] = (
+                    decode_aggregate3(parts[n][0], bytes.fromhex(result[2:])) if isinstance(result, str) else None
+                )
+        return answers
 
     async def _singly(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer]:
         asks = [ask_call(call.to, encode_call(call), at) for call in calls]

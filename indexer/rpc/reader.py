@@ -97,6 +97,10 @@ class ChainReader(Protocol):
         """All calls at exactly this block (by hash, canonical), through Multicall3 where it is deployed by then."""
         ...
 
+    async def calls_at(self, wanted: Sequence[tuple[Sequence[ContractCall], Header]]) -> list[list[CallAnswer]]:
+        """The same for several blocks, each with calls of its own, in as few requests as providers take."""
+        ...
+
     async def code(self, address: str, number: int) -> bytes:
         """Contract code at a final block; empty where there is none."""
         ...

@@ -37,6 +37,9 @@ class ChainDouble:
         self.asked_at += [(call.signature, at.hash) for call in calls]
         return [self._answer(call, at) for call in calls]
 
+    async def calls_at(self, wanted: Sequence[tuple[Sequence[ContractCall], Header]]) -> list[list[CallAnswer]]:
+        return [await self.calls(calls, at) for calls, at in wanted]
+
     async def logs(
         self, filters: Sequence[LogFilter], first: int, last: int, *, avoid: frozenset[str] = frozenset()
     ) -> LogBatch:

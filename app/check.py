@@ -12,6 +12,7 @@ from app.screens import Column, say, show_table
 from app.settings import Settings
 from indexer.adapter import Known, Read
 from indexer.registry import CHAIN_FILE, LIVE_CHAINS, adapter_for, check_fund, load_chains
+from indexer.rpc.bridge import read_implementation
 from indexer.rpc.errors import ChainError
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.reader import CallAnswer, Header
@@ -45,6 +46,7 @@ async def check_on_chain(chain: ChainSpec, fund: FundSpec, urls: Sequence[str]) 
             raise ChainError(f"{chain.name}: nobody names its latest block; set BACKSTOP_RPC_URLS")
         say(f"{chain.name} answers; its head is block {head.number:,} of {head.time:%Y-%m-%d %H:%M} UTC")
         missing = await find_missing(pool, fund, head)
+        await show_implementations(pool, fund)
         reads = adapter_for(fund).scheduled_reads(Known())
         answers = await pool.calls([read.call for read in reads], head)
     show_answers(reads, answers)
@@ -65,6 +67,18 @@ async def find_missing(pool: ProviderPool, fund: FundSpec, head: Header) -> list
         else:
             missing.append(f"contracts.{name} = {address} has no code on {chain_name(fund)}: check address and chain")
     return missing
+
+
+async def show_implementations(pool: ProviderPool, fund: FundSpec) -> None:
+    """Which contracts are proxies, and for which code: the code decides, not the address."""
+    for name, address in fund.contracts.items():
+        try:
+            implementation = await read_implementation(pool, address)
+        except ChainError as error:
+            say(f"{name}: whether it is a proxy is unknown ({error})")
+            continue
+        if implementation:
+            say(f"{name} {address} is a proxy and runs the code at {implementation}")
 
 
 def chain_name(fund: FundSpec) -> str:

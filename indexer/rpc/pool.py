@@ -21,6 +21,7 @@ from indexer.rpc.errors import (
     WrongChainError,
 )
 from indexer.rpc.messages import (
+    ANYTHING,
     Ask,
     ask_call,
     ask_code,
@@ -240,6 +241,12 @@ class ProviderPool:
         asks = [ask_code(address, number)]
         (answer,) = await self._ask(lambda provider: provider.all_of(asks))
         return bytes.fromhex(answer[2:])
+
+    async def request(self, method: str, params: Sequence[Any]) -> Any:
+        """Any other method, its result as JSON; for web3's contract work, see `bridge`."""
+        asks = [Ask(method, tuple(params), ANYTHING)]
+        (answer,) = await self._ask(lambda provider: provider.all_of(asks))
+        return answer
 
     async def confirms(self, header: Header) -> bool:
         """Whether nobody who knows that height names another block there (with a second voice where there is one)."""

@@ -7,13 +7,14 @@ from typing import Any
 
 from ledger.kinds import Role
 from ledger.pages import EventRow, Place, balance_series, list_events
-from ledger.tables import Asset, Metric
+from ledger.tables import Asset, Chain, Metric
 from web.catalogue import describe, readings_of
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, sum_by_asset
 from web.figures import Figures
 from web.home import worst_first
 from web.losses import count_liquidations
+from web.moments import MADE_UP_BLOCK, MADE_UP_FACT, is_made_up
 from web.numbers import format_exact, scale
 from web.origins import MOST_READINGS
 from web.sources import segment_holes
@@ -46,7 +47,12 @@ def _envelope(edition: Edition, path: str) -> Json:
     }
 
 
-def metric_row(metric: Metric, *, with_detail: bool = True) -> Json:
+def _synthetic(chain: Chain, fields: tuple[str, ...]) -> Json:
+    """Which fields of a row were made up by a reconstruction; none anywhere else."""
+    return {"is_synthetic": is_made_up(chain), "synthetic": list(fields) if is_made_up(chain) else []}
+
+
+def metric_row(metric: Metric, chain: Chain, *, with_detail: bool = True) -> Json:
     """One metric: `value` null is unknown and has a reason."""
     row: Json = {
         "name": metric.name,
@@ -67,7 +73,7 @@ def metric_row(metric: Metric, *, with_detail: bool = True) -> Json:
         "interval": None if metric.ci_low is None and metric.ci_high is None else [metric.ci_low, metric.ci_high],
         "method_version": metric.method_version,
         "inputs_digest": metric.inputs_digest,
-    }
+    } | _synthetic(chain, MADE_UP_BLOCK)
     return row | {"detail": metric.detail} if with_detail else row
 
 
@@ -91,7 +97,7 @@ def event_row(row: EventRow, place: Place, asset: Asset | None) -> Json:
         "tx_hash": row.tx_hash,
         "log_index": row.log_index,
         "fact_no": row.fact_no,
-    }
+    } | _synthetic(place.chain, MADE_UP_FACT)
 
 
 def _status(edition: Edition, place: Place) -> Json:
@@ -120,6 +126,7 @@ def _fund(place: Place) -> Json:
         "source_kind": chain.kind,
         "replay_of": f"{chain_title(chain)}: {kind_words(chain.kind)}" if kind_words(chain.kind) else None,
         "provenance": chain.provenance or None,
+        "synthetic": list(MADE_UP_FACT) if is_made_up(chain) else [],
         "page": f"/funds/{place.fund.slug}",
     }
 
@@ -130,7 +137,11 @@ def funds_json(edition: Edition) -> Json:
     for places in edition.funds().values():
         segments = [
             _status(edition, place)
-            | {"metrics": [metric_row(one, with_detail=False) for one in edition.metrics_of(place).values()]}
+            | {
+                "metrics": [
+                    metric_row(one, place.chain, with_detail=False) for one in edition.metrics_of(place).values()
+                ]
+            }
             for place in worst_first(edition, places)
         ]
         funds.append(_fund(places[0]) | {"segments": segments})
@@ -163,7 +174,7 @@ def _segment(edition: Edition, place: Place) -> Json:
     points = balance_series(edition.session, place) if place.asset else []
     return _status(edition, place) | {
         "asset": {"symbol": place.asset.symbol, "decimals": place.asset.decimals} if place.asset else None,
-        "metrics": [metric_row(one) for one in edition.metrics_of(place).values()],
+        "metrics": [metric_row(one, place.chain) for one in edition.metrics_of(place).values()],
         "losses": [event_row(row, place, edition.assets.get(row.asset_id or 0)) for row in losses],
         "liquidations": {"count": count_liquidations(closed), "sums": _sums(edition, closed)},
         "balance": {
@@ -217,7 +228,7 @@ def _number(edition: Edition, place: Place, name: str) -> Json:
     readings = edition.readings(place.segment_id, readings_of(name), metric.as_of_number)
     return {
         "slug": place.segment.slug,
-        "metric": metric_row(metric),
+        "metric": metric_row(metric, place.chain),
         "readings_count": len(readings),
         "readings": [
             {
@@ -249,7 +260,7 @@ def _number(edition: Edition, place: Place, name: str) -> Json:
             }
             for price, asset in edition.prices(place.chain.chain_id, metric.as_of_number)
         ],
-        "history": [metric_row(row, with_detail=False) for row in edition.history(place.segment_id, name)],
+        "history": [metric_row(row, place.chain, with_detail=False) for row in edition.history(place.segment_id, name)],
     }
 
 

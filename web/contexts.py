@@ -148,8 +148,8 @@ class EventLine:
     amount: Annotated[str, "exact sum by asset"]
     who: Annotated[str, "market or account concerned; several where they differ, else empty"]
     count: Annotated[int, "how many facts"]
-    evidence: Annotated[str, "transaction, block and log index, or the poll's field"]
-    evidence_href: Annotated[str, "on a block explorer; empty where there is none"]
+    evidence: Annotated[str, "transaction, block and log index, the polls it lies between, or what is genuine"]
+    evidence_href: Annotated[str, "on a block explorer, or the facts as JSON where several are grouped; else empty"]
 
 
 @dataclass(frozen=True)

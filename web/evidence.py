@@ -9,7 +9,8 @@ from ledger.pages import EventRow, Place
 from ledger.tables import Asset
 from web.contexts import EventLine
 from web.details import shorten
-from web.numbers import format_amount, format_block, format_count, format_date, format_exact, format_time, scale
+from web.moments import MADE_UP_WORDS, evidence_href, evidence_text, is_made_up
+from web.numbers import format_amount, format_count, format_date, format_exact, format_time, scale
 from web.words import kind_words, role_words
 
 LOSS_ROLES = (Role.SHORTFALL, Role.PAYOUT, Role.SOCIALISED_LOSS, Role.ADL)
@@ -56,38 +57,23 @@ def sums_text(sums: Sequence[Sum], assets: Mapping[int, Asset]) -> str:
     return " + ".join(amount_text(one.raw, assets.get(one.asset_id or 0)) for one in sums)
 
 
-def evidence_text(row: EventRow, place: Place) -> str:
-    """Where the fact can be checked: transaction, block and log, or the two polls it happened between."""
-    if place.chain.is_venue:
-        since = f"polls {row.since_number} to" if row.since_number is not None else "poll"
-        return f"{since} {row.block_number}, row {row.log_index}"
-    block = format_block(row.block_number, is_venue=False)
-    transaction = f"tx {shorten(row.tx_hash)}, " if row.tx_hash else ""
-    return f"{transaction}{block}, log {row.log_index}"
-
-
-def evidence_href(row: EventRow, place: Place) -> str:
-    """The transaction on the chain's explorer; empty where there is none."""
-    explorer = place.chain.explorer.rstrip("/")
-    return f"{explorer}/tx/{row.tx_hash}" if explorer.startswith("https://") and row.tx_hash else ""
-
-
 def event_anchor(row: EventRow, place: Place, *, is_group: bool) -> str:
     """A stable id: the same fact or day has the same one after a rebuild."""
     day = f"{row.block_time:%Y-%m-%d}"
     segment = place.segment.slug.replace("/", "-")
-    own = "" if is_group else f"-{row.block_number}-{row.log_index}-{row.fact_no}"
+    market = "".join(letter for letter in (row.market or "")[:10].lower() if letter.isalnum() or letter == "-")
+    own = f"-{market}" * bool(market) if is_group else f"-{row.block_number}-{row.log_index}-{row.fact_no}"
     return f"{row.role}-{segment}-{day}{own}".replace("_", "-")
 
 
 def event_lines(rows: Sequence[EventRow], places: Mapping[int, Place], assets: Mapping[int, Asset]) -> list[EventLine]:
-    """Events newest first; three or more of one segment, role and day make one line with their exact sum."""
+    """Events newest first; three or more of one segment, role, market and day are one line with their exact sum."""
 
-    def key(row: EventRow) -> tuple[str, int, str]:
-        return f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role
+    def key(row: EventRow) -> tuple[str, int, str, str]:
+        return f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role, row.market or ""
 
     lines = []
-    for (_, segment_id, _), group in groupby(sorted(rows, key=key), key=key):
+    for (_, segment_id, *_), group in groupby(sorted(rows, key=key), key=key):
         found = list(group)
         place = places[segment_id]
         if len(found) >= GROUP_FROM:
@@ -101,7 +87,6 @@ def _line(rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset]) -
     last = max(rows, key=lambda row: (row.block_time, row.log_index))
     is_group = len(rows) > 1
     anchor = event_anchor(last, place, is_group=is_group)
-    days = "polls" if place.chain.is_venue else "logs"
     return EventLine(
         anchor=anchor,
         when=format_date(last.block_time) if is_group else format_time(last.block_time),
@@ -113,9 +98,15 @@ def _line(rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset]) -
         amount=sums_text(sum_by_asset(rows), assets),
         who=_concerned(rows, assets),
         count=len(rows),
-        evidence=f"{format_count(len(rows), 'fact')} in {days} of that day" if is_group else evidence_text(last, place),
-        evidence_href="" if is_group else evidence_href(last, place),
+        evidence=_group_evidence(rows, place) if is_group else evidence_text(last, place.chain),
+        evidence_href=f"/funds/{place.fund.slug}.json" if is_group else evidence_href(last, place.chain),
     )
+
+
+def _group_evidence(rows: Sequence[EventRow], place: Place) -> str:
+    sources = "polls" if place.chain.is_venue else "logs"
+    told = f"{format_count(len(rows), 'fact')} in {sources} of that day, one by one as JSON"
+    return f"{told}; {MADE_UP_WORDS}" if is_made_up(place.chain) else told
 
 
 def _concerned(rows: Sequence[EventRow], assets: Mapping[int, Asset]) -> str:

@@ -8,13 +8,12 @@ from ledger.tables import Metric
 from web.catalogue import describe
 from web.contexts import Badge, Figure
 from web.edition import Edition, has_fund
+from web.moments import moment
 from web.numbers import (
     INVALID,
     Rounding,
     finite,
-    format_block,
     format_exact_value,
-    format_time,
     format_value,
 )
 from web.words import BAND_WORDS, NOT_COMPUTED, badge, data_words
@@ -100,9 +99,8 @@ def band_word(band: object) -> str:
 
 
 def as_of_words(metric: Metric, place: Place) -> str:
-    """block 12,345 (24 May 2021, 17:02 UTC)."""
-    block = format_block(metric.as_of_number, is_venue=place.chain.is_venue)
-    return f"{block} ({format_time(metric.as_of_time)})"
+    """block 12,345 (24 May 2021, 17:02 UTC), or the time alone where there are no true blocks."""
+    return moment(metric.as_of_number, metric.as_of_time, place.chain)
 
 
 def figure(metric: Metric, place: Place) -> Figure:

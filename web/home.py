@@ -12,6 +12,7 @@ from web.edition import Edition, has_fund
 from web.evidence import LOSS_ROLES, event_lines
 from web.figures import Figures
 from web.frames import frame
+from web.moments import is_made_up
 from web.numbers import finite, format_block, format_date, format_day
 from web.sparks import spark
 from web.words import PURPOSE, SEVERITY, chain_title, kind_words
@@ -91,9 +92,9 @@ def _row(edition: Edition, place: Place) -> HomeRow:
 
 
 def _moment(metric: Metric, place: Place) -> str:
-    """00:00 UTC, block 12,345; a poll's number is its time and says nothing more."""
-    block = "" if place.chain.is_venue else f", {format_block(metric.as_of_number, is_venue=False)}"
-    return f"{metric.as_of_time:%H:%M} UTC{block}"
+    """00:00 UTC, block 12,345; a poll's number is its time, and made-up numbers say nothing."""
+    has_block = not (place.chain.is_venue or is_made_up(place.chain))
+    return f"{metric.as_of_time:%H:%M} UTC" + (f", {format_block(metric.as_of_number)}" if has_block else "")
 
 
 def worst_day(figures: Figures, worst: Figure) -> str:

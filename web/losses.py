@@ -8,7 +8,8 @@ from ledger.tables import Asset
 from web.contexts import Cell, EventLine, Table
 from web.details import shorten
 from web.edition import Edition
-from web.evidence import amount_text, event_lines, evidence_href, evidence_text, sum_by_asset, sums_text
+from web.evidence import amount_text, event_lines, sum_by_asset, sums_text
+from web.moments import MADE_UP_WORDS, evidence_href, evidence_text, genuine_text, is_made_up
 from web.numbers import format_count, format_date, format_month, format_time
 
 MOST_LINES = 150
@@ -96,7 +97,7 @@ def liquidation_tables(edition: Edition, place: Place, rows: Sequence[EventRow])
             _where(one.largest, place),
         )
         for side in sorted(by_side, key=lambda name: (name != "debt", name))
-        for one in sum_by_asset(by_side[side])
+        for one in sorted(sum_by_asset(by_side[side]), key=lambda one: -one.count)
     ]
     heads = (
         Cell("Asset"),
@@ -111,7 +112,9 @@ def liquidation_tables(edition: Edition, place: Place, rows: Sequence[EventRow])
         f"{format_count(count, 'liquidation')} from {format_date(rows[0].block_time)} "
         f"to {format_date(rows[-1].block_time)}. Sums are exact to the last unit."
     )
-    return Table("Liquidations by asset", heads, tuple(body)), month_table(rows, edition.assets), note
+    if is_made_up(place.chain):
+        note += f" Time, account and amounts are genuine; {MADE_UP_WORDS}."
+    return Table("Liquidations by asset, by count", heads, tuple(body)), month_table(rows, edition.assets), note
 
 
 def count_liquidations(rows: Sequence[EventRow]) -> int:
@@ -151,4 +154,6 @@ def _symbol(edition: Edition, asset_id: int | None) -> str:
 def _where(row: EventRow | None, place: Place) -> Cell:
     if row is None:
         return Cell("–")
-    return Cell(f"{format_time(row.block_time)}: {evidence_text(row, place)}", href=evidence_href(row, place))
+    chain = place.chain
+    told = genuine_text(row) if is_made_up(chain) else evidence_text(row, chain)
+    return Cell(f"{format_time(row.block_time)}: {told}", href=evidence_href(row, chain))

@@ -137,9 +137,9 @@ def format_time(time: datetime) -> str:
     return f"{format_date(time)}, {time:%H:%M} UTC"
 
 
-def format_block(number: int, *, is_venue: bool) -> str:
-    """block 12,345; polls of a venue are numbered by their unix time."""
-    return f"poll {number}" if is_venue else f"block{NO_BREAK}{number:,}"
+def format_block(number: int) -> str:
+    """block 12,345."""
+    return f"block{NO_BREAK}{number:,}"
 
 
 def format_month(month: str) -> str:

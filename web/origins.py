@@ -12,7 +12,8 @@ from web.edition import Edition
 from web.figures import Figures, figure
 from web.frames import frame
 from web.home import worst_first
-from web.numbers import finite, format_block, format_exact, format_exact_value, format_time, scale
+from web.moments import block_words, is_made_up
+from web.numbers import finite, format_exact, format_exact_value, format_time, scale
 from web.sparks import spark
 
 MOST_READINGS = 120
@@ -62,9 +63,9 @@ def _facts(metric: Metric, place: Place) -> list[tuple[str, str]]:
     """What the row says beside its value; lines without an answer are left out."""
     day = "the whole day" if metric.is_day_final else "the day so far"
     found = [
-        ("As of", format_block(metric.as_of_number, is_venue=place.chain.is_venue)),
+        ("As of", block_words(metric.as_of_number, place.chain)),
         ("Time", format_time(metric.as_of_time)),
-        ("Hash of that block", metric.as_of_hash),
+        ("Hash of that block", "made up, like the block's number" if is_made_up(place.chain) else metric.as_of_hash),
         ("Day", f"{metric.day}, {day}"),
         ("Window", f"{metric.window_days:g} days" if metric.window_days is not None else ""),
         ("Observations", f"{metric.n_obs:,}" if metric.n_obs is not None else ""),
@@ -164,7 +165,7 @@ def _history(history: Sequence[Metric], place: Place) -> Table | None:
             (
                 Cell(row.day),
                 Cell(printed.text, is_number=True, title=exact),
-                Cell(format_block(row.as_of_number, is_venue=place.chain.is_venue)),
+                Cell(block_words(row.as_of_number, place.chain)),
                 Cell(printed.quality + (f": {printed.reason}" if printed.reason else "")),
             )
         )

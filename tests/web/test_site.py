@@ -212,7 +212,7 @@ def test_caps_of_markets_and_holes_of_polling_are_shown(pages: dict[str, str]) -
     page = text_of(pages["/funds/drift-2022-third-party"])
     assert "$499,940" in page
     assert "The line breaks 2 times" in page
-    assert "polls 1670022000 to 1670025600" in re.sub(r"\s+", " ", page)
+    assert "between the polls of 2 Dec 2022, 23:00 UTC and 3 Dec 2022, 00:00 UTC" in re.sub(r"\s+", " ", page)
 
 
 def test_blocks_not_scanned_are_listed(pages: dict[str, str], reader: Reader) -> None:

@@ -10,6 +10,8 @@ from app.screens import STATUS_STYLES, UNKNOWN, Column, show_table
 from ledger.kinds import ChainStatus, DataStatus, Quality, Status
 from ledger.pages import ChainState, Place, asking, latest_metrics, list_chains, list_places
 from ledger.tables import Metric
+from web.catalogue import describe
+from web.numbers import format_value
 from web.words import DATA_WORDS, STATUSES
 
 SEGMENT_COLUMNS = (
@@ -43,9 +45,9 @@ def segment_row(place: Place, metrics: Mapping[str, Metric]) -> list[str | Text]
     return [
         place.segment.slug,
         status_text(metrics.get("status")),
-        usd_text(metrics.get("usable_value")),
-        ratio_text(metrics.get("coverage")),
-        usd_text(metrics.get("reference_loss")),
+        number_text(metrics.get("usable_value")),
+        number_text(metrics.get("coverage")),
+        number_text(metrics.get("reference_loss")),
         data_text(metrics.get("data_status")),
     ]
 
@@ -66,16 +68,12 @@ def data_text(metric: Metric | None) -> str:
     return DATA_WORDS[DataStatus(metric.text)]
 
 
-def usd_text(metric: Metric | None) -> str | Text:
-    """Whole dollars; an approximate one is marked."""
+def number_text(metric: Metric | None) -> str | Text:
+    """A number with the same digits, rounded the same way, as on the pages; an approximate one is marked."""
     value = known(metric)
-    return unknown_text(metric) if value is None else f"{mark(metric)}{'−' if value < 0 else ''}${abs(value):,.0f}"
-
-
-def ratio_text(metric: Metric | None) -> str | Text:
-    """A coverage like 0.71×, never rounded up."""
-    value = known(metric)
-    return unknown_text(metric) if value is None else f"{mark(metric)}{value.quantize(Decimal('0.01'), 'ROUND_DOWN')}×"
+    if value is None or metric is None:
+        return unknown_text(metric)
+    return mark(metric) + format_value(value, metric.unit, describe(metric.name).rounding)
 
 
 def known(metric: Metric | None) -> Decimal | None:

@@ -215,7 +215,7 @@ class PollRows:
         place = (raw.time, time)
         self.blocks.append((chain_id, digest, raw.time, parent, time, str(BlockStatus.FINALIZED)))
         for value in drift.values_of(poll):
-            asset_id = self._assets["USDC"] if value.name == ReadingName.BALANCE else self._assets.get(value.subject)
+            asset_id = self._assets.get(value.asset or "")
             self.readings.append((
                 chain_id, digest, segment_id, str(value.name), value.subject, *place, value.value_raw, value.decimals,
                 asset_id, "polls", value.field, value.error,

@@ -127,13 +127,13 @@ def _read_venue_markets(walk: Walk) -> list[MarketExposure]:
 
 
 def _read_cap(walk: Walk, name: ReadingName, market: str) -> Quantity | None:
-    """A cap or its use in USD, in the asset the pool pays in; None where the platform states none at all."""
+    """A cap or its use in USD, from the asset it is stated in; None where the platform states none at all."""
     row = walk.markets.get((name, market))
     if row is None:
         return None
     if row.value_raw is None:
         return make_unknown("usd", f"{market}: {name} could not be read")
-    asset = walk.find_asset(None)
+    asset = walk.find_asset(row.asset_id)
     price = walk.prices.find_usd(asset.asset_id, row.number) if asset else None
     amount = scale_raw(row.value_raw, row.decimals)
     if price is None and amount != 0:

@@ -196,11 +196,14 @@ class SegmentPart:
     answer: Annotated[str, "one generated sentence"]
     as_of: Annotated[str, "block and UTC time of the numbers"]
     tiles: Annotated[tuple[Figure, ...], "usable value, coverage, worst past shortfall"]
-    next_layer: Annotated[str, "what comes next if it runs out"]
+    next_title: Annotated[str, "what the next field is called"]
+    next_layer: Annotated[str, "the layers behind the fund, in order; without a fund who carries the loss"]
+    next_owner: Annotated[str, "whose loss it is in the end; may be empty"]
     bands: Annotated[Table | None, "what the status rests on: metric, value, band, cut points"]
     chart: Annotated[Chart | None, "balance with reference loss and event markers"]
     chart_reason: Annotated[str, "why there is no chart"]
     composition: Annotated[Table | None, "assets with haircuts"]
+    composition_reason: Annotated[str, "why there is no composition"]
     flows: Annotated[Table | None, "inflows and outflows by source and month"]
     flow_note: Annotated[str, "what the flows mean, or why there are none"]
     losses: Annotated[Table | None, "shortfalls, payouts, ADL and socialised losses with evidence"]
@@ -214,6 +217,7 @@ class SegmentPart:
     accounts: Annotated[Table | None, "accounts below zero or whose liquidation the contract would refuse"]
     account_note: Annotated[str, "what those accounts mean"]
     market_cover: Annotated[Table | None, "cap, use and cover by market"]
+    polling: Annotated[Table | None, "holes in the polling of a venue"]
     figures: Annotated[tuple[Figure, ...], "every number of the segment"]
 
 

@@ -18,12 +18,13 @@ from ledger.pages import (
     assets_by_id,
     latest_metrics,
     list_chains,
+    list_coverage,
     list_places,
     metric_history,
     prices_behind,
     readings_behind,
 )
-from ledger.tables import Asset, Chain, Metric, Price, Reading
+from ledger.tables import Asset, Chain, Coverage, Metric, Price, Reading
 from web.contexts import Replay
 from web.words import chain_title, kind_words
 
@@ -81,6 +82,11 @@ class Edition:
     def assets(self) -> dict[int, Asset]:
         """All assets."""
         return assets_by_id(self.session)
+
+    @cached_property
+    def coverage(self) -> list[Coverage]:
+        """What was scanned of every segment."""
+        return list_coverage(self.session)
 
     @cached_property
     def sources(self) -> list[SourceState]:

@@ -73,7 +73,7 @@ class Figures:
         """Why the status is what it is, where the numbers alone do not say it."""
         metric = self.metrics.get("status")
         if metric is not None:
-            return metric.reason
+            return _each_once(metric)
         parts = (self.place.segment.status_reason, self.place.chain.status_reason)
         return next((reason for reason in parts if reason), "" if not has_fund(self.place) else NOT_COMPUTED)
 
@@ -88,6 +88,14 @@ class Figures:
         """Block and time of the segment's numbers; empty before any."""
         metric = next(iter(self.metrics.values()), None)
         return as_of_words(metric, self.place) if metric else ""
+
+
+def _each_once(metric: Metric) -> str:
+    """The stored reason, or its single reasons without the names of what lacks them where several share one."""
+    reasons = (metric.detail or {}).get("reasons")
+    if not isinstance(reasons, dict) or len(reasons) < 2:
+        return metric.reason
+    return "; ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
 
 
 def band_word(band: object) -> str:

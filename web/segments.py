@@ -1,6 +1,7 @@
 """One segment of a fund's page: the answer, the chart, and every table that tells how it got there."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +17,9 @@ from web.figures import Figures, band_word
 from web.flows import FLOW_ROLES, flow_table
 from web.home import worst_day
 from web.losses import liquidation_tables, loss_table, market_losses
-from web.numbers import finite, format_value, scale
-from web.words import Answer, answer_sentence, plain
+from web.numbers import Rounding, finite, format_usd, format_value, scale
+from web.sources import polling_table
+from web.words import NOT_COMPUTED, Answer, answer_sentence, lowered, plain
 
 TILES = ("usable_value", "coverage", "worst_1d")
 NO_FUND_TILES = ("exposure", "socialised_total", "liquidations")
@@ -33,7 +35,7 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
     log, log_note = loss_table(edition, place, losses)
     closed = liquidation_tables(edition, place, [row for row in facts if row.role == Role.LIQUIDATION])
     chart, chart_reason = _chart(edition, place, figures, losses)
-    next_layer = after_fund(place)
+    behind = after_fund(place)
     data, data_reason = figures.data()
     return SegmentPart(
         anchor=place.segment.slug.replace("/", "-"),
@@ -41,15 +43,18 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
         badge=figures.badge(),
         data=data,
         data_reason=data_reason,
-        answer=answer_sentence(_answer(figures, next_layer)),
+        answer=answer_sentence(_answer(figures, behind)),
         as_of=figures.as_of(),
         tiles=tuple(figures(name) for name in (TILES if has_fund(place) else NO_FUND_TILES)),
-        next_layer=next_layer,
+        next_title=behind.title,
+        next_layer=behind.layers,
+        next_owner=behind.losers,
         bands=band_table(figures),
         chart=chart,
         chart_reason=chart_reason,
         composition=_composition(figures),
         flows=flows,
+        composition_reason=_no_composition(figures),
         flow_note="" if flows else _no_flows(place),
         losses=log,
         loss_note=log_note or _no_losses(figures),
@@ -62,22 +67,33 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
         accounts=_accounts(figures),
         account_note=_account_note(figures),
         market_cover=_cover(edition, place, figures),
+        polling=polling_table(edition, place),
         figures=figures.all(),
     )
 
 
-def after_fund(place: Place) -> str:
-    """Who pays or loses when the fund is empty: the layer after the one that is the fund; without a fund the last."""
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind the fund: how pages call it, the layers in order, and whose loss it is in the end."""
+
+    title: str
+    layers: str
+    losers: str
+
+
+def after_fund(place: Place) -> Behind:
+    """The layers after the one that is the fund, in order; where no layer is one, the last, which carries the loss."""
     layers = [str(layer.get("layer", "")) for layer in place.fund.waterfall]
-    if not layers:
-        return ""
     fund = next((at for at, name in enumerate(layers) if "fund" in name.lower()), None)
-    if not has_fund(place) or fund is None or fund + 1 >= len(layers):
-        return layers[-1]
-    return layers[fund + 1]
+    owner = str(place.fund.waterfall[-1].get("owner", "")) if layers else ""
+    if not layers or not has_fund(place) or fund is None or fund + 1 >= len(layers):
+        return Behind("Who carries the loss in the end", layers[-1] if layers else "", owner)
+    first, *others = layers[fund + 1 :]
+    told = ", then ".join([first, *(lowered(layer) for layer in others)])
+    return Behind("What comes next if it runs out", told, owner)
 
 
-def _answer(figures: Figures, next_layer: str) -> Answer:
+def _answer(figures: Figures, behind: Behind) -> Answer:
     worst = figures("worst_1d")
     loss = figures.metric("reference_loss")
     return Answer(
@@ -92,7 +108,8 @@ def _answer(figures: Figures, next_layer: str) -> Answer:
         worst=worst,
         worst_day=worst_day(figures, worst),
         socialised=figures("socialised_total"),
-        last_layer=next_layer,
+        next_layers=behind.layers,
+        losers=behind.losers,
     )
 
 
@@ -142,7 +159,7 @@ def cut_words(cut: Mapping[str, Any]) -> str:
 
 def _chart(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> tuple[Chart | None, str]:
     if place.asset is None:
-        return None, "There is no balance to draw: no fund stands behind this segment."
+        return None, _no_balance(figures)
     points = balance_series(edition.session, place)
     loss = figures.metric("reference_loss")
     price = _price(edition, place, loss.as_of_number) if loss is not None else None
@@ -188,12 +205,26 @@ def _stress_note(figures: Figures) -> str:
     if not shown.is_known:
         return f"The stress is unknown: {shown.reason}."
     basis = str(detail_of(metric).get("positions", ""))
-    start = f"Gap survived: {shown.text}, at {shown.as_of}. "
+    start = f"Gap survived: {shown.text}, at {shown.as_of}. {_cap_note(metric)}"
     if "mix" in basis:
         return (
             start + "Positions are not public: a published leverage mix stands in for them, the same for every venue."
         )
     return start + "From every open position at that block; the same move on the fund's assets and on the positions."
+
+
+def _cap_note(metric: Metric | None) -> str:
+    """Caps bind before the fund does: which market's is the tightest."""
+    rows = rows_of(detail_of(metric).get("capped_markets"))
+    left = [(finite(row.get("cap_left_usd")), str(row.get("market"))) for row in rows]
+    known = sorted((size, market) for size, market in left if size is not None)
+    if not known:
+        return ""
+    size, market = known[0]
+    return (
+        "A move counts as survived only where each market's own cap suffices too, whatever the fund holds: "
+        f"{market} has {format_usd(size, Rounding.DOWN)} left. "
+    )
 
 
 def _accounts(figures: Figures) -> Table | None:
@@ -221,8 +252,16 @@ def _cover(edition: Edition, place: Place, figures: Figures) -> Table | None:
         for row in rows_of(detail_of(figures.metric("market_cover")).get("rows"))
     ]
     return table_of(
-        "What each market's cap would still pay", rows, ("market", "cap", "used", "left", "open_interest", "cover")
+        "What each market's cap would still pay; cover = the smaller of usable value and cap left, over open interest",
+        [
+            {key: row.get(key) for key in COVER_KEYS} | ({"words": row["words"]} if row.get("words") else {})
+            for row in rows
+        ],
+        COVER_KEYS,
     )
+
+
+COVER_KEYS = ("market", "cap", "used", "left", "open_interest", "cover")
 
 
 def _market_names(edition: Edition, place: Place) -> dict[str, str]:
@@ -240,9 +279,24 @@ def _market_names(edition: Edition, place: Place) -> dict[str, str]:
     return names
 
 
+def _no_balance(figures: Figures) -> str:
+    if not has_fund(figures.place):
+        return "There is no balance to draw: no fund stands behind this segment, by design."
+    reason = figures("gross_balance").reason or figures("usable_value").reason or NOT_COMPUTED
+    return f"No balance is drawn, because none is known: {reason}. What stands behind it is listed below."
+
+
+def _no_composition(figures: Figures) -> str:
+    if not has_fund(figures.place):
+        return "There is no fund that could hold anything, by design."
+    return f"What it holds is unknown: {figures('usable_value').reason or NOT_COMPUTED}."
+
+
 def _no_flows(place: Place) -> str:
     if not has_fund(place):
-        return "There is no fund to pay into or out of."
+        return "There is no fund to pay into or out of, by design."
+    if place.asset is None:
+        return "Inflows and outflows are unknown: what stands behind this segment is not read."
     return "No inflow or outflow was observed."
 
 

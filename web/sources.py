@@ -1,18 +1,21 @@
 """How our own sources stand: heads and lag on each chain's own clock, segments, blocks not scanned, reorganisations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
-from ledger.pages import Place, last_snapshots, list_coverage, list_reorgs
-from ledger.tables import Coverage
+from ledger.pages import Place, last_snapshots, list_reorgs
+from ledger.tables import Chain, Coverage
 from web.contexts import Cell, StatusPage, Table
 from web.edition import Edition, SourceState
 from web.figures import Figures
 from web.frames import frame
-from web.numbers import format_duration, format_time
+from web.moments import is_made_up
+from web.numbers import format_count, format_duration, format_time
 from web.words import chain_title, kind_words
 
 MOST_HOLES = 100
 MOST_REORGS = 50
+MOST_POLLING_HOLES = 12
 
 
 def status_page(edition: Edition) -> StatusPage:
@@ -54,15 +57,18 @@ def _chain(source: SourceState) -> tuple[Cell, ...]:
     return (
         Cell(chain_title(chain)),
         Cell(kind_words(chain.kind) or "live"),
-        _height(chain.head_number),
-        _height(chain.finalized_number),
-        _height(tip.number if tip else None),
+        _height(chain, chain.head_number, chain.head_time),
+        _height(chain, chain.finalized_number, None),
+        _height(chain, tip.number if tip else None, source.state.tip_time),
         Cell(lag, is_number=True),
         Cell(state),
     )
 
 
-def _height(number: int | None) -> Cell:
+def _height(chain: Chain, number: int | None, time: datetime | None) -> Cell:
+    """A block's number; a time where numbers are unix times or made up, and nothing is ever finalized there."""
+    if chain.is_venue or is_made_up(chain):
+        return Cell(format_time(time) if time else "does not apply", is_number=True)
     return Cell("unknown" if number is None else f"{number:,}", is_number=True)
 
 
@@ -116,12 +122,11 @@ def holes_of(place: Place, rows: Iterable[Coverage], last: int | None) -> list[t
 
 def segment_holes(edition: Edition) -> Mapping[str, list[tuple[int, int]]]:
     """Holes by segment slug; segments without holes are absent."""
-    rows = list_coverage(edition.session)
     tips = {one.state.chain.chain_id: one.state.tip for one in edition.sources}
     found = {}
     for place in edition.places:
         tip = tips.get(place.chain.chain_id)
-        own = [row for row in rows if row.segment_id == place.segment_id]
+        own = [row for row in edition.coverage if row.segment_id == place.segment_id]
         holes = holes_of(place, own, tip.number if tip else None)
         if holes:
             found[place.segment.slug] = holes
@@ -129,22 +134,69 @@ def segment_holes(edition: Edition) -> Mapping[str, list[tuple[int, int]]]:
 
 
 def _holes(edition: Edition) -> Table | None:
-    names = {place.segment.slug: place.segment.name for place in edition.places}
-    body = [
-        (
-            Cell(names[slug]),
-            Cell(f"{low:,}", is_number=True),
-            Cell(f"{high:,}", is_number=True),
-            Cell(f"{high - low + 1:,}", is_number=True),
-        )
-        for slug, holes in segment_holes(edition).items()
-        for low, high in holes
-    ]
+    places = {place.segment.slug: place for place in edition.places}
+    body = []
+    for slug, holes in segment_holes(edition).items():
+        place = places[slug]
+        if place.chain.is_venue:
+            body.append(_polling_holes(place, holes))
+        else:
+            body.extend(_block_hole(place, low, high) for low, high in holes)
     if not body:
         return None
-    heads = (Cell("Segment"), Cell("From", is_number=True), Cell("To", is_number=True), Cell("Blocks", is_number=True))
+    heads = (Cell("Segment"), Cell("From", is_number=True), Cell("To", is_number=True), Cell("Missing", is_number=True))
     note = f"The first {MOST_HOLES} of {len(body):,} holes." if len(body) > MOST_HOLES else ""
-    return Table("Blocks not scanned", heads, tuple(body[:MOST_HOLES]), note)
+    return Table("Blocks not scanned, and polls that are missing", heads, tuple(body[:MOST_HOLES]), note)
+
+
+def _block_hole(place: Place, low: int, high: int) -> tuple[Cell, ...]:
+    return (
+        Cell(place.segment.name),
+        Cell(f"{low:,}", is_number=True),
+        Cell(f"{high:,}", is_number=True),
+        Cell(format_count(high - low + 1, "block"), is_number=True),
+    )
+
+
+def _polling_holes(place: Place, holes: Sequence[tuple[int, int]]) -> tuple[Cell, ...]:
+    """All holes of a venue in one line; its page lists the longest."""
+    return (
+        Cell(place.segment.name, href=f"/funds/{place.fund.slug}#polling"),
+        Cell(format_time(_time(holes[0][0] - 1)), is_number=True),
+        Cell(format_time(_time(holes[-1][1] + 1)), is_number=True),
+        Cell(f"{format_count(len(holes), 'hole')} in polling, {_together(holes)} together", is_number=True),
+    )
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _together(holes: Iterable[tuple[int, int]]) -> str:
+    """From the poll before each hole to the one after it."""
+    return format_duration(sum(high - low + 2 for low, high in holes))
+
+
+def polling_table(edition: Edition, place: Place) -> Table | None:
+    """The longest holes in the polling of a venue, by length; None where there are none, or where blocks are read."""
+    holes = segment_holes(edition).get(place.segment.slug, []) if place.chain.is_venue else []
+    if not holes:
+        return None
+    longest = sorted(holes, key=lambda hole: (hole[0] - hole[1], hole[0]))[:MOST_POLLING_HOLES]
+    body = tuple(
+        (
+            Cell(format_time(_time(low - 1))),
+            Cell(format_time(_time(high + 1))),
+            Cell(_together([(low, high)]), is_number=True),
+        )
+        for low, high in longest
+    )
+    heads = (Cell("Last poll before"), Cell("Next poll"), Cell("Without any", is_number=True))
+    note = (
+        f"{format_count(len(holes), 'hole')}, {_together(holes)} together; a hole is a gap of more than three "
+        "usual gaps and 30 minutes. What happened in one is known as a sum only, dated at the poll after it."
+    )
+    return Table("Holes in polling, the longest first", heads, body, note)
 
 
 def _reorgs(edition: Edition) -> Table | None:

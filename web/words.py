@@ -144,7 +144,10 @@ class Answer:
     worst: Figure
     worst_day: str
     socialised: Figure
-    last_layer: str
+    next_layers: str
+    """What stands behind the fund, in order; without a fund the layer that loses."""
+    losers: str
+    """Whose loss it is in the end; may be empty."""
 
 
 def answer_sentence(answer: Answer) -> str:
@@ -162,7 +165,7 @@ def answer_sentence(answer: Answer) -> str:
 
 def _no_fund(answer: Answer) -> str:
     start = "There is no fund here, by design: when collateral falls short, "
-    start += f"{_lowered(answer.last_layer)} carry the loss. " if answer.last_layer else "users carry the loss. "
+    start += f"{lowered(answer.next_layers)} carry the loss. " if answer.next_layers else "users carry the loss. "
     if not answer.socialised.is_known:
         return start + f"What they lost so far is unknown: {_clause(answer.socialised.reason)}."
     if answer.socialised.text in ("$0", "$0.00"):
@@ -171,12 +174,25 @@ def _no_fund(answer: Answer) -> str:
 
 
 def _depleted(answer: Answer) -> str:
-    held = f"The fund held {answer.balance.text} at {answer.balance.as_of}"
-    if not answer.balance.is_known:
-        held = "What the fund holds is unknown, and an unresolved deficit exceeds what it could pay"
-    end = f"What comes next by the platform's own rules: {_lowered(answer.last_layer)}." if answer.last_layer else ""
-    rests = f": {_clause(answer.reason)}" if answer.reason else ", so that nothing is left to pay with"
-    return f"{held}{rests}. {end}".strip()
+    told = _emptied(answer.balance)
+    if answer.reason:
+        told += f": {_clause(answer.reason)}"
+    if answer.next_layers:
+        told += f". What comes next by the platform's own rules: {lowered(answer.next_layers)}"
+    if answer.losers:
+        told += f". Whose loss it is then: {lowered(answer.losers)}"
+    return f"{told}."
+
+
+def _emptied(balance: Figure) -> str:
+    """Why nothing can be paid: owed, nothing held, or a deficit that exceeds what is held or unknown."""
+    if not balance.is_known:
+        return "What the fund holds is unknown, and an unresolved deficit exceeds what it could pay"
+    if balance.text.startswith("−"):
+        return f"The fund owes {balance.text[1:]} net at {balance.as_of}; nothing is left to pay with"
+    if not any(digit in "123456789" for digit in balance.text):
+        return f"The fund held {balance.text} at {balance.as_of}; nothing is left to pay with"
+    return f"The fund held {balance.text} at {balance.as_of}, and an unresolved deficit exceeds what it could pay"
 
 
 def _not_computable(answer: Answer) -> str:
@@ -219,7 +235,7 @@ def _clause(reason: str) -> str:
     return reason.strip().rstrip(".") or NOT_COMPUTED
 
 
-def _lowered(text: str) -> str:
+def lowered(text: str) -> str:
     """Lower first letter, unless the first word is an acronym or a name of several capitals."""
     return text if len(text) > 1 and text[1].isupper() else text[:1].lower() + text[1:]
 

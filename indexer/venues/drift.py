@@ -101,6 +101,17 @@ class PolledValue:
     field: str
     error: str | None = None
 
+    @property
+    def asset(self) -> str | None:
+        """What it is an amount of: the market's coin, no asset for shares, else USDC, a market's cap and fees too."""
+        match self.name:
+            case ReadingName.OPEN_INTEREST_LONG | ReadingName.OPEN_INTEREST_SHORT:
+                return self.subject
+            case ReadingName.TOTAL_SHARES | ReadingName.USER_SHARES:
+                return None
+            case _:
+                return "USDC"
+
 
 @dataclass(frozen=True)
 class MarketCounters:

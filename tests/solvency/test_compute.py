@@ -327,7 +327,7 @@ def venue(n_days: int = 20) -> Rows:
             (ReadingName.INDEX_PRICE, 20.0),
         ):
             rows.read(noon, name, value, "SOL-PERP")
-        rows.read(noon, ReadingName.INSURANCE_CAP, 1_000.0, "SOL-PERP", asset=2)
+        rows.read(noon, ReadingName.INSURANCE_CAP, 1_000.0, "SOL-PERP", asset=1)
         rows.read(noon, ReadingName.INSURANCE_USED, 900.0, "SOL-PERP", asset=1)
     return rows
 

@@ -4,8 +4,10 @@ import random
 from datetime import datetime, timedelta
 
 from ledger.kinds import Role
+from ledger.tables import Coverage
 from tests.web.inventor import (
     AAVE_END,
+    COMPUTED_AT,
     DRIFT_END,
     GRID,
     HOSTILE,
@@ -86,8 +88,21 @@ def invent_venue(inventor: Inventor) -> None:
         "drift",
         asset=usdc,
         kind="venue_fund",
+        start_number=None,
         shape="drift",
     )
+    end = inventor.number(VENUE, DRIFT_END)
+    for first, last in ((end - 4_000_000, end - 500_000), (end - 400_000, end - 90_000), (end - 80_000, end)):
+        inventor.add(
+            Coverage(
+                segment_id=drift.id,
+                filter_digest="polls",
+                from_number=first,
+                to_number=last,
+                level=1,
+                verified_at=COMPUTED_AT,
+            )
+        )
     dice = random.Random(3)
     series: list[tuple[datetime, int | None]] = []
     for place, time in enumerate(hours(DRIFT_END, 1400)):

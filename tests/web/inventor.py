@@ -123,6 +123,7 @@ class Inventor:
         asset = more.pop("asset", None)
         status = more.pop("segment_status", "ok")
         reason = more.pop("segment_reason", "")
+        start = more.pop("start_number", 1000)
         told = {
             "kind": "perp_fund",
             "shape": "perp_v2_curie",
@@ -153,7 +154,7 @@ class Inventor:
                 name=name,
                 chain_id=chain_id,
                 asset_id=asset.id if asset else None,
-                start_number=1000,
+                start_number=start,
                 status=status,
                 status_reason=reason,
             )

@@ -215,6 +215,16 @@ def test_caps_of_markets_and_holes_of_polling_are_shown(pages: dict[str, str]) -
     assert "between the polls of 2 Dec 2022, 23:00 UTC and 3 Dec 2022, 00:00 UTC" in re.sub(r"\s+", " ", page)
 
 
+def test_holes_of_polling_stand_on_the_page_of_the_fund_and_in_one_line_of_the_status(pages: dict[str, str]) -> None:
+    page = re.sub(r"\s+", " ", text_of(pages["/funds/drift-2022-third-party"]))
+    assert "2 holes, 31 h together" in page
+    assert re.search(r"28 h .* 3 h ", page)
+    status = text_of(pages["/status"])
+    assert status.count("2 holes in polling, 31 h together") == 1
+    assert "1 Feb 2023, 00:00 UTC" in status
+    assert "1,675,209,600" not in status
+
+
 def test_blocks_not_scanned_are_listed(pages: dict[str, str], reader: Reader) -> None:
     assert "5,001" in text_of(pages["/status"])
     found = {row["slug"]: row["holes"] for row in reader.get("/status.json").json()["segments"]}

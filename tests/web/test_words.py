@@ -46,7 +46,8 @@ ANSWER = Answer(
     worst=figure("$118,202"),
     worst_day="19 May 2021",
     socialised=figure("$42"),
-    last_layer="Winners and lenders",
+    next_layers="Voluntary top-up, then winners and lenders",
+    losers="Traders on the winning side",
 )
 
 
@@ -83,8 +84,23 @@ def test_no_modelled_loss_is_words_not_infinity() -> None:
 
 def test_a_depleted_fund_names_its_block_and_who_is_next() -> None:
     told = answer_sentence(replace(ANSWER, badge=badge("depleted"), balance=figure("0 USDC")))
-    assert told.startswith("The fund held 0 USDC at block 12 (24 May 2021, 00:00 UTC)")
-    assert told.endswith("What comes next by the platform's own rules: winners and lenders.")
+    assert told == (
+        "The fund held 0 USDC at block 12 (24 May 2021, 00:00 UTC); nothing is left to pay with. "
+        "What comes next by the platform's own rules: voluntary top-up, then winners and lenders. "
+        "Whose loss it is then: traders on the winning side."
+    )
+
+
+def test_a_fund_below_zero_owes_and_holds_nothing() -> None:
+    told = answer_sentence(replace(ANSWER, badge=badge("depleted"), balance=figure("−105,166 USDC")))
+    assert told.startswith("The fund owes 105,166 USDC net at block 12 (24 May 2021, 00:00 UTC); nothing is left")
+
+
+def test_a_fund_whose_deficit_exceeds_what_it_holds_is_not_said_to_be_empty() -> None:
+    told = answer_sentence(replace(ANSWER, badge=badge("depleted"), balance=figure("1,000 USDC")))
+    assert told.startswith("The fund held 1,000 USDC at block 12 (24 May 2021, 00:00 UTC), and an unresolved deficit")
+    unknown = answer_sentence(replace(ANSWER, badge=badge("depleted"), balance=UNKNOWN))
+    assert unknown.startswith("What the fund holds is unknown, and an unresolved deficit exceeds")
 
 
 def test_a_stale_fund_shows_its_last_value_with_its_date() -> None:
@@ -101,7 +117,7 @@ def test_a_stale_fund_shows_its_last_value_with_its_date() -> None:
 
 
 def test_a_platform_without_a_fund_says_what_users_lost() -> None:
-    none = replace(ANSWER, badge=badge("no_fund"), last_layer="Lenders of that market")
+    none = replace(ANSWER, badge=badge("no_fund"), next_layers="Lenders of that market")
     assert answer_sentence(none) == (
         "There is no fund here, by design: when collateral falls short, lenders of that market carry the loss. "
         "Losses they carried so far: $42, up to block 12 (24 May 2021, 00:00 UTC)."

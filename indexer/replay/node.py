@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -135,6 +135,8 @@ class _Node:
             body = msgspec.json.decode(await request.body())
         except (msgspec.DecodeError, UnicodeDecodeError):
             return _json(_failed(None, RpcError(-32700, "parse error: the body is no JSON")))
+        except ClientDisconnect:
+            return Response()  # Nobody is left to answer: a client that was killed is no fault of ours.
         return _json(self._answer_body(body))
 
     def _answer_body(self, body: Any) -> Any:

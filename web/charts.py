@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from ledger.pages import Point
 from web.contexts import Chart
-from web.numbers import finite, format_amount, format_date, format_time, scale
+from web.numbers import Rounding, finite, format_amount, format_date, format_time, scale
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def _caption(line: BalanceLine, known: Sequence[Point], runs: int) -> str:
 
 
 def _amount(point: Point, symbol: str) -> str:
-    return format_amount(scale(point.value_raw or 0, point.decimals), symbol)
+    return format_amount(scale(point.value_raw or 0, point.decimals), symbol, Rounding.DOWN)
 
 
 def reference_in_asset(reference_usd: Decimal | None, price: Decimal | None) -> Decimal | None:

@@ -284,6 +284,7 @@ class DocumentPage:
 
     frame: Annotated[Frame, "around the page"]
     title: Annotated[str, "its title"]
+    anchor: Annotated[str, "id of the title"]
     contents: Annotated[tuple[Link, ...], "its sections"]
     body: Annotated[Markup, "rendered without raw HTML"]
 

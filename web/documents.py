@@ -76,10 +76,12 @@ def document_page(edition: Edition, name: str, title: str) -> DocumentPage:
     """The page of one document."""
     text = load_document(edition.config.docs, name) or f"# {title}\n\nThis document is not part of this installation."
     spaced = re.sub(rf"^({'|'.join(FIELDS)}): (.+)$", r"- **\1:** \2", text, flags=re.MULTILINE)
-    body, contents = render_markdown(spaced)
+    # The title stands above the contents, so it is taken out of the text.
+    body, contents = render_markdown(re.sub(r"\A# .+\n", "", spaced))
     return DocumentPage(
         frame=frame(edition, f"/{name}", title, description=f"{title} of Backstop"),
         title=title,
+        anchor=slug(title),
         contents=contents,
         body=body,
     )

@@ -85,10 +85,16 @@ def _row(edition: Edition, place: Place) -> HomeRow:
         worst=worst,
         worst_day=worst_day(figures, worst),
         spark=_spark(edition, place, figures) if has_fund(place) else None,
-        spark_reason="too few days" if has_fund(place) else "no fund",
+        spark_reason=_no_spark(place),
         as_of_day=format_date(metric.as_of_time) if metric else "never",
         as_of_time=_moment(metric, place) if metric else "",
     )
+
+
+def _no_spark(place: Place) -> str:
+    if not has_fund(place):
+        return "no fund"
+    return "too few days" if place.asset else "not read"
 
 
 def _moment(metric: Metric, place: Place) -> str:

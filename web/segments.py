@@ -105,6 +105,7 @@ def _answer(figures: Figures, behind: Behind) -> Answer:
         reference_loss=figures("reference_loss"),
         reference_source=source_text(loss),
         gap=figures("gap_survived"),
+        is_capped=bool(_cap_note(figures.metric("gap_survived"))),
         worst=worst,
         worst_day=worst_day(figures, worst),
         socialised=figures("socialised_total"),
@@ -195,6 +196,7 @@ def _composition(figures: Figures) -> Table | None:
 
 def _stress(figures: Figures) -> Table | None:
     rows = rows_of(detail_of(figures.metric("gap_survived")).get("grid"))
+    rows = [row for row in rows if finite(row.get("shock")) != 0]  # No move, no loss: nothing to compare.
     rows.sort(key=lambda row: finite(row.get("shock")) or 0)
     return table_of("An instant move of all prices", rows, ("shock", "loss", "usable", "ratio"))
 

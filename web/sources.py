@@ -90,7 +90,9 @@ def _segments(edition: Edition) -> Table:
             )
         )
     heads = (Cell("Segment"), Cell("Data"), Cell("Indexed"), Cell("Last complete read"), Cell("Balance explained"))
-    return Table("Segments", heads, tuple(body))
+    return Table(
+        "Each segment: what its numbers rest on, and how far its balance is explained by facts", heads, tuple(body)
+    )
 
 
 def find_holes(intervals: Iterable[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:

@@ -141,6 +141,8 @@ class Answer:
     reference_loss: Figure
     reference_source: str
     gap: Figure
+    is_capped: bool
+    """True where markets have caps of their own, which may bind before the fund is empty."""
     worst: Figure
     worst_day: str
     socialised: Figure
@@ -219,7 +221,8 @@ def _compared(answer: Answer) -> str:
             f"the reference loss of {answer.reference_loss.text}{source}."
         )
     if answer.gap.is_known:
-        text += f" It could pay for an instant move of all prices by {answer.gap.text} in either direction."
+        text += f" It could pay for an instant move of all prices by {answer.gap.text} in either direction"
+        text += ", since each market's payments are capped." if answer.is_capped else "."
     if answer.worst.is_known and answer.worst_day:
         text += f" Its worst day of shortfalls so far cost {answer.worst.text}, on {answer.worst_day}."
     return text

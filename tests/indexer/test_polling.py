@@ -17,7 +17,7 @@ from indexer.replay.node import create_node, load_replay
 from indexer.writer import LedgerWriter
 from ledger.database import open_engine, reading, writing
 from ledger.kinds import ChainStatus, ReadingName, Role
-from ledger.tables import Chain, Coverage, Cursor, Fact, Reading, Segment, Snapshot
+from ledger.tables import Asset, Chain, Coverage, Cursor, Fact, Reading, Segment, Snapshot
 from tests.indexer.table_rows import all_rows
 
 SLUG = "drift-2022-third-party"
@@ -201,3 +201,17 @@ def test_the_real_history_pays_exactly_what_its_counters_say(
     assert sum(row.amount_raw or 0 for row in rows if row.role == Role.PAYOUT) == 3_242_478_142
     assert all(row.detail is None for row in rows if row.role == Role.PAYOUT)
     assert (status.status, unreconciled) == ("ok", [])
+
+
+def test_a_cap_and_its_use_are_usdc_and_open_interest_is_the_markets_coin(
+    make_ledger: Callable[[str], Engine], registry: Registry
+) -> None:
+    engine = make_ledger("one")
+    run(engine, registry, answering(POLLS))
+    with reading(engine) as session:
+        symbols = {asset.id: asset.symbol for asset in session.exec(select(Asset)).all()}
+        named = {row.name: symbols.get(row.asset_id) for row in session.exec(select(Reading)).all()}
+    for name in (ReadingName.BALANCE, ReadingName.INSURANCE_CAP, ReadingName.INSURANCE_USED, ReadingName.INDEX_PRICE):
+        assert named[name] == "USDC", name
+    assert named[ReadingName.OPEN_INTEREST_LONG] == named[ReadingName.OPEN_INTEREST_SHORT] == "SOL-PERP"
+    assert named[ReadingName.USER_SHARES] is None

@@ -43,6 +43,7 @@ ANSWER = Answer(
     reference_loss=figure("$360,442"),
     reference_source="worst 7 days, scaled",
     gap=figure("23 %"),
+    is_capped=False,
     worst=figure("$118,202"),
     worst_day="19 May 2021",
     socialised=figure("$42"),
@@ -65,6 +66,11 @@ def test_a_fund_that_compares_says_with_what() -> None:
         "It could pay for an instant move of all prices by 23 % in either direction. "
         "Its worst day of shortfalls so far cost $118,202, on 19 May 2021."
     )
+
+
+def test_a_gap_that_caps_hold_down_says_so() -> None:
+    told = answer_sentence(replace(ANSWER, is_capped=True))
+    assert "by 23 % in either direction, since each market's payments are capped. Its worst" in told
 
 
 def test_a_lower_bound_is_said_to_be_one() -> None:

@@ -29,7 +29,8 @@ from indexer.sync import ChainOutcome, SyncOptions, sync_chains
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import writing
-from ledger.kinds import ChainStatus
+from ledger.kinds import ChainStatus, SegmentStatus
+from ledger.pages import asking, list_places
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,18 @@ def failure_line(outcome: ChainOutcome, plan: Plan) -> str:
     )
 
 
+def unread_lines(engine: Engine, plan: Plan) -> list[str]:
+    """What a person reads about each fund of the plan whose contracts could not be read."""
+    slugs = {fund.slug for fund in plan.registry.funds}
+    with asking(engine) as session:
+        segments = [place.segment for place in list_places(session) if place.fund.slug in slugs]
+    return [
+        f"{segment.slug}: {segment.status_reason}; check the addresses in its fund file (backstop check-fund)"
+        for segment in segments
+        if segment.status == SegmentStatus.UNKNOWN
+    ]
+
+
 def index_command(settings: Settings, *, chains: Sequence[str], until_head: bool) -> None:
     """Indexes with bars until the heads are reached, or follows them until SIGTERM or Ctrl-C."""
     plan = load_plan(settings, chains)
@@ -153,8 +166,9 @@ def index_command(settings: Settings, *, chains: Sequence[str], until_head: bool
         with watch.step("index"), LedgerWriter(engine) as writer, chain_bars() as bars:
             outcomes = asyncio.run(index_until_stopped(writer, plan, options=options, progress=bars))
         show_chains(engine, "Chains")
+        unread = unread_lines(engine, plan) if outcomes else []
     say(watch.line())
-    failed = [failure_line(outcome, plan) for outcome in outcomes if not outcome.is_ok]
+    failed = [*(failure_line(outcome, plan) for outcome in outcomes if not outcome.is_ok), *unread]
     if failed:
         raise CommandError(" · ".join(failed), Exit.INCOMPLETE)
     say("Next: backstop compute works out what the ledger says.")

@@ -92,7 +92,9 @@ def test_a_contract_that_reverts_makes_its_fund_unknown_and_leaves_the_others_as
     done = backstop("index", "--once", database=database, funds=broken)
     found = dump_by_slug(database)
 
-    print(done.returncode, done.stderr, done.stdout)
+    assert done.returncode == 5
+    (line,) = [said for said in done.stderr.splitlines() if said.startswith("error: ")]
+    assert line.startswith(f"error: {BROKEN}: the balance cannot be read at block ")
     assert "Traceback" not in done.stderr
     status = {row["slug"]: (row["status"], row["status_reason"]) for row in found["segment"]}
     assert status[BROKEN][0] == "unknown"

@@ -97,8 +97,8 @@ METRICS: dict[str, Entry] = {
     "liquidations": Entry("Liquidations", "Forced closures observed.", UP),
     "socialised_total": Entry("Socialised losses", "Losses taken from users who had no part in them.", UP, _COUNTERS),
     "market_cover": Entry(
-        "Cover by market",
-        "What each market's cap would still pay.",
+        "Least cover of a market",
+        "What a market's cap would still pay, over its open interest; the number is that of the least covered market.",
         DOWN,
         (R.INSURANCE_CAP, R.INSURANCE_USED, R.OPEN_INTEREST_LONG, R.OPEN_INTEREST_SHORT),
     ),

@@ -30,6 +30,7 @@ WORDS = {
     "loss_beyond_fund": "Loss beyond the fund",
     "ratio": "Coverage",
     "shock": "Move",
+    "by_asset": "Sums by asset, in each asset's smallest units",
     "cap": "Cap",
     "used": "Used",
     "left": "Left",
@@ -42,6 +43,7 @@ _RATIOS = frozenset({"ratio", "coverage", "m3", "m6"})
 _NAMES = ("account", "market", "asset", "address", "symbol", "hash", "digest", "name", "text", "source", "reason")
 _BLOCKS = ("block", "number")
 MAX_ROWS = 200
+MOST_COLUMNS = 8
 
 
 def detail_of(metric: Any) -> Mapping[str, Any]:
@@ -121,9 +123,11 @@ def table_of(caption: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str
     if not rows:
         return None
     present = list(dict.fromkeys(key for row in rows for key in row))
+    present = [key for key in present if any(row.get(key, "") != "" for row in rows)]
     columns = [key for key in keys if key in present] + [key for key in present if key not in keys]
     shown = rows[:MAX_ROWS]
-    body = tuple(tuple(cell(key, row.get(key)) for key in columns) for row in shown)
+    # A key that a row has not is no unknown value: it does not apply to it.
+    body = tuple(tuple(cell(key, row[key]) if key in row else Cell("–") for key in columns) for row in shown)
     heads = tuple(
         Cell(word(key), is_number=any(line[place].is_number for line in body)) for place, key in enumerate(columns)
     )
@@ -131,12 +135,22 @@ def table_of(caption: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str
     return Table(caption, heads, body, note)
 
 
+def turned(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Few rows with very many columns the other way round: a mapping by side of what each asset sums to."""
+    names = [str(row.get("name")) for row in rows]
+    keys = list(dict.fromkeys(key for row in rows for key in row if key != "name"))
+    if not all("name" in row for row in rows) or len(keys) < MOST_COLUMNS:
+        return rows
+    pairs = list(zip(names, rows, strict=True))
+    return [{"name": key, **{name: row[key] for name, row in pairs if key in row}} for key in keys]
+
+
 def split_detail(detail: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Table]]:
     """A whole detail: single values as pairs of words, nested ones as tables."""
     pairs: list[tuple[str, str]] = []
     tables: list[Table] = []
     for key, value in detail.items():
-        rows = rows_of(value)
+        rows = turned(rows_of(value))
         if not rows and isinstance(value, Mapping) and value:
             rows = [{"name": name, "value_": one} for name, one in value.items()]
         table = table_of(word(key), rows)

@@ -65,7 +65,10 @@ def _facts(metric: Metric, place: Place) -> list[tuple[str, str]]:
     found = [
         ("As of", block_words(metric.as_of_number, place.chain)),
         ("Time", format_time(metric.as_of_time)),
-        ("Hash of that block", "made up, like the block's number" if is_made_up(place.chain) else metric.as_of_hash),
+        (
+            "Hash of that poll" if place.chain.is_venue else "Hash of that block",
+            "made up, like the block's number" if is_made_up(place.chain) else metric.as_of_hash,
+        ),
         ("Day", f"{metric.day}, {day}"),
         ("Window", f"{metric.window_days:g} days" if metric.window_days is not None else ""),
         ("Observations", f"{metric.n_obs:,}" if metric.n_obs is not None else ""),

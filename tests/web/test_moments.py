@@ -9,6 +9,7 @@ from ledger.pages import EventRow
 from ledger.tables import Chain
 from tests.web.conftest import Reader
 from tests.web.inventor import digest
+from web.details import split_detail
 from web.moments import MADE_UP_WORDS, block_words, evidence_href, evidence_text, moment
 
 TIME = datetime(2021, 5, 19, 13, 28, 7, tzinfo=UTC)
@@ -88,6 +89,15 @@ def test_no_page_prints_a_made_up_transaction_or_block(pages: dict[str, str]) ->
     assert "log 0" not in page
     number = pages["/funds/aave-v2-2021-reconstructed/facts/liquidations"]
     assert "made up, like the block" in number
+
+
+def test_sums_of_many_assets_stand_below_each_other_and_what_does_not_apply_is_no_unknown() -> None:
+    sums = {"collateral": {f"A{place}": str(10**18 + place) for place in range(12)}, "debt": {"A0": "7"}}
+    _, (told,) = split_detail({"by_asset": sums})
+    assert told.caption == "Sums by asset, in each asset's smallest units"
+    assert [head.text for head in told.headers] == ["Name", "Collateral", "Debt"]
+    assert [cell.text for cell in told.rows[0]] == ["A0", "1,000,000,000,000,000,000", "7"]
+    assert [cell.text for cell in told.rows[11]] == ["A11", "1,000,000,000,000,000,011", "–"]
 
 
 def test_twins_mark_what_was_made_up(reader: Reader) -> None:

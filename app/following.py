@@ -30,17 +30,18 @@ def run_everything(settings: Settings, *, chains: Sequence[str], may_upgrade: bo
         register(engine, plan)
         with site_up(engine, settings) as address:
             names = ", ".join(chain.name for chain in plan.registry.chains)
-            say(
+            line = (
                 f"Backstop is at {address.url}, following {len(plan.registry.funds)} funds on {names}. Ctrl-C stops it."
             )
-            asyncio.run(follow(engine, plan, settings))
+            asyncio.run(follow(engine, plan, settings, greeting=line))
     say("stopped; the next start goes on from here")
 
 
-async def follow(engine: Engine, plan: Plan, settings: Settings) -> None:
-    """All jobs until a signal: a chain each, then compute and publish."""
+async def follow(engine: Engine, plan: Plan, settings: Settings, *, greeting: str) -> None:
+    """All jobs until a signal: a chain each, then compute and publish. Says `greeting` once it can be stopped."""
     stop = asyncio.Event()
     with stopped_by_signals(stop.set), LedgerWriter(engine) as writer:
+        say(greeting)  # Not before signals are heard: whoever reads it may stop us at once.
         async with opened_chains(writer, plan) as followers:
             runner = JobRunner()
             progress = ProgressLines(when_complete=partial(runner.hurry, COMPUTE))

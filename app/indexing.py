@@ -145,14 +145,17 @@ def failure_line(outcome: ChainOutcome, plan: Plan) -> str:
 
 
 def unread_lines(engine: Engine, plan: Plan) -> list[str]:
-    """What a person reads about each fund of the plan whose contracts could not be read."""
+    """What a person reads about each fund of the plan whose contracts are there and could not be read.
+
+    One without a contract yet may only be newer than the last final block: the indexer warns of it by itself.
+    """
     slugs = {fund.slug for fund in plan.registry.funds}
     with asking(engine) as session:
         segments = [place.segment for place in list_places(session) if place.fund.slug in slugs]
     return [
         f"{segment.slug}: {segment.status_reason}; check the addresses in its fund file (backstop check-fund)"
         for segment in segments
-        if segment.status == SegmentStatus.UNKNOWN
+        if segment.status == SegmentStatus.UNKNOWN and segment.start_number is not None
     ]
 
 

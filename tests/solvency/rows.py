@@ -190,3 +190,45 @@ def find_metric(engine: Engine, name: str, day: int) -> Metric:
     with reading(engine) as session:
         found = session.execute(select(Metric).where(col(Metric.name) == name, col(Metric.day) == wanted)).scalars()
         return max(found, key=lambda row: row.as_of_number)
+
+
+def perp_days(n_days: int, *, balance: float = 600_000.0) -> Rows:
+    """A fund at noon of each day: one long of 100 ETH at 2,000 USD with 40,000 of equity, its maker short."""
+    rows = Rows()
+    rows.take(0.1, "taker", 100.0)
+    for day in range(n_days):
+        noon = day + 0.5
+        rows.money(noon, balance)
+        rows.market(noon, 2_000.0)
+        rows.account(noon, "taker", 40_000.0, 100.0)
+        rows.account(noon, "maker", 500_000.0, -100.0)
+    rows.scan()
+    return rows
+
+
+def lossy(n_days: int = 95) -> Rows:
+    """Five shortfalls of 10,000 in the record, a day or more apart, each paid by the fund."""
+    rows = perp_days(n_days)
+    for day in (10, 20, 30, 40, 41):
+        rows.fact(day + 0.2, Role.SHORTFALL, 10_000.0, account="x", market=ETH_ADDRESS)
+        rows.fact(day + 0.2, Role.PAYOUT, 10_000.0, account="x", market=ETH_ADDRESS)
+        rows.price(day + 0.2)
+    rows.scan()
+    return rows
+
+
+def venue(n_days: int = 20) -> Rows:
+    """A venue polled at noon: 100 long and 60 short at 20 USD, a market's cap of 1,000 of which 900 are used."""
+    rows = Rows(FundKind.VENUE_FUND, Shape.DRIFT, SourceKind.THIRD_PARTY, is_venue=True)
+    for day in range(n_days):
+        noon = day + 0.5
+        rows.money(noon, 5_000.0)
+        for name, value in (
+            (ReadingName.OPEN_INTEREST_LONG, 100.0),
+            (ReadingName.OPEN_INTEREST_SHORT, 60.0),
+            (ReadingName.INDEX_PRICE, 20.0),
+        ):
+            rows.read(noon, name, value, "SOL-PERP")
+        rows.read(noon, ReadingName.INSURANCE_CAP, 1_000.0, "SOL-PERP", asset=1)
+        rows.read(noon, ReadingName.INSURANCE_USED, 900.0, "SOL-PERP", asset=1)
+    return rows

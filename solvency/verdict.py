@@ -28,7 +28,7 @@ from solvency.status import (
     publish_bands,
 )
 
-_NO_EXPOSURE = "covers no defined exposure"
+_NO_EXPOSURE = "it covers no defined exposure"
 _STATUS = {
     Band.AMPLE: Status.AMPLE,
     Band.COVERED: Status.COVERED,

@@ -66,8 +66,18 @@ def event_anchor(row: EventRow, place: Place, *, is_group: bool) -> str:
     return f"{row.role}-{segment}-{day}{own}".replace("_", "-")
 
 
-def event_lines(rows: Sequence[EventRow], places: Mapping[int, Place], assets: Mapping[int, Asset]) -> list[EventLine]:
-    """Events newest first; three or more of one segment, role, market and day are one line with their exact sum."""
+def event_lines(
+    rows: Sequence[EventRow],
+    places: Mapping[int, Place],
+    assets: Mapping[int, Asset],
+    *,
+    names: Mapping[str, str] | None = None,
+) -> list[EventLine]:
+    """Events newest first; three or more of one segment, role, market and day are one line with their exact sum.
+
+    `names` are those of markets and accounts; without them an asset's symbol stands for its address.
+    """
+    known = {asset.address: asset.symbol for asset in assets.values()} | dict(names or {})
 
     def key(row: EventRow) -> tuple[str, int, str, str]:
         return f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role, row.market or ""
@@ -77,13 +87,13 @@ def event_lines(rows: Sequence[EventRow], places: Mapping[int, Place], assets: M
         found = list(group)
         place = places[segment_id]
         if len(found) >= GROUP_FROM:
-            lines.append(_line(found, place, assets))
+            lines.append(_line(found, place, assets, known))
         else:
-            lines.extend(_line([row], place, assets) for row in found)
+            lines.extend(_line([row], place, assets, known) for row in found)
     return sorted(lines, key=lambda line: (line.iso, line.anchor), reverse=True)
 
 
-def _line(rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset]) -> EventLine:
+def _line(rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset], names: Mapping[str, str]) -> EventLine:
     last = max(rows, key=lambda row: (row.block_time, row.log_index))
     is_group = len(rows) > 1
     anchor = event_anchor(last, place, is_group=is_group)
@@ -96,7 +106,7 @@ def _line(rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset]) -
         kind=kind_words(place.chain.kind),
         what=role_words(last.role),
         amount=sums_text(sum_by_asset(rows), assets),
-        who=_concerned(rows, assets),
+        who=_concerned(rows, names),
         count=len(rows),
         evidence=_group_evidence(rows, place) if is_group else evidence_text(last, place.chain),
         evidence_href=f"/funds/{place.fund.slug}.json" if is_group else evidence_href(last, place.chain),
@@ -109,9 +119,8 @@ def _group_evidence(rows: Sequence[EventRow], place: Place) -> str:
     return f"{told}; {MADE_UP_WORDS}" if is_made_up(place.chain) else told
 
 
-def _concerned(rows: Sequence[EventRow], assets: Mapping[int, Asset]) -> str:
+def _concerned(rows: Sequence[EventRow], names: Mapping[str, str]) -> str:
     """The market or account of these facts, if they share one."""
-    names = {asset.address: asset.symbol for asset in assets.values()}
     found = {row.market or row.account or "" for row in rows}
     if len(found) > 1:
         return "several"

@@ -48,6 +48,8 @@ class Figures:
     def _absent(self, name: str) -> Figure:
         no_fund = name in FUND_METRICS and not has_fund(self.place)
         reason = "there is no fund, by design" if no_fund else NOT_COMPUTED
+        if self.place.fund.kind == FundKind.RESERVE and self.metrics:
+            reason = "it covers no defined exposure"
         word = "no fund" if no_fund else UNKNOWN
         return Figure(name, describe(name).title, word, word, "", "", UNKNOWN, reason, "", "")
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+from ledger.kinds import FundKind
 from ledger.pages import Place
 from web.contexts import FundPage, Layer, Link
 from web.edition import Edition
 from web.figures import Figures
 from web.frames import frame
 from web.home import worst_first
-from web.segments import holding, segment_part
+from web.layers import holding
+from web.segments import segment_part
 from web.words import chain_title, fund_kind_words, kind_words
 
 
@@ -58,7 +60,7 @@ def _layers(edition: Edition, place: Place) -> tuple[Layer, ...]:
             trigger=str(layer.get("trigger", "")),
             note=str(layer.get("note", "")),
             amount=holding(place, figures, str(layer.get("layer", ""))),
-            is_last=number == len(layers),
+            is_last=number == len(layers) and place.fund.kind != FundKind.RESERVE,
         )
         for number, layer in enumerate(layers, start=1)
     )

@@ -10,17 +10,19 @@ from web.details import shorten
 from web.edition import Edition
 from web.evidence import amount_text, event_lines, sum_by_asset, sums_text
 from web.moments import MADE_UP_WORDS, evidence_href, evidence_text, genuine_text, is_made_up
-from web.numbers import format_count, format_date, format_month, format_time
+from web.numbers import format_count, format_date, format_day, format_month, format_time
 
 MOST_LINES = 150
 SIDES = {"debt": "debt repaid", "collateral": "collateral seized", "position": "position closed"}
 
 
-def loss_table(edition: Edition, place: Place, rows: Sequence[EventRow]) -> tuple[Table | None, str]:
-    """Shortfalls, payouts, ADL and socialised losses, newest first, and what was left out."""
+def loss_table(
+    edition: Edition, place: Place, rows: Sequence[EventRow], names: Mapping[str, str]
+) -> tuple[Table | None, str]:
+    """Shortfalls, payouts, ADL and socialised losses, newest first, and what was left out; `names` of markets."""
     if not rows:
         return None, ""
-    lines = event_lines(rows, {place.segment_id: place}, edition.assets)
+    lines = event_lines(rows, {place.segment_id: place}, edition.assets, names=names)
     shown = lines[:MOST_LINES]
     note = f"{format_count(len(rows), 'fact')} in {format_count(len(lines), 'line')}."
     if len(lines) > len(shown):
@@ -139,7 +141,7 @@ def month_table(rows: Sequence[EventRow], assets: Mapping[int, Asset]) -> Table:
                 Cell(format_month(month)),
                 Cell(f"{count_liquidations(found):,}", is_number=True),
                 Cell(f"{len({row.account for row in found if row.account}):,}", is_number=True),
-                Cell(f"{busiest} ({count_liquidations(days[busiest]):,})"),
+                Cell(f"{format_day(busiest)} ({count_liquidations(days[busiest]):,})"),
             )
         )
     heads = (Cell("Month"), Cell("Liquidations", is_number=True), Cell("Accounts", is_number=True), Cell("Busiest day"))

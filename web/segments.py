@@ -1,25 +1,26 @@
 """One segment of a fund's page: the answer, the chart, and every table that tells how it got there."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from ledger.kinds import FundKind, Role
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details
 from ledger.tables import Metric
+from web.absences import no_balance, no_composition, no_flows, no_losses
 from web.charts import BalanceLine, Marker, chart_balance, reference_in_asset
-from web.contexts import Cell, Chart, Figure, SegmentPart, Table
+from web.contexts import Cell, Chart, SegmentPart, Table
 from web.details import detail_of, rows_of, table_of
 from web.edition import Edition, has_fund
 from web.evidence import LOSS_ROLES, event_lines
 from web.figures import Figures, band_word
 from web.flows import FLOW_ROLES, flow_table
 from web.home import worst_day
+from web.layers import Behind, after_fund
 from web.losses import liquidation_tables, loss_table, market_losses
 from web.numbers import Rounding, finite, format_usd, format_value, scale
 from web.sources import polling_table
-from web.words import NOT_COMPUTED, Answer, answer_sentence, lowered, plain
+from web.words import Answer, answer_sentence, plain
 
 TILES = ("usable_value", "coverage", "worst_1d")
 NO_FUND_TILES = ("exposure", "socialised_total", "liquidations")
@@ -32,7 +33,8 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
     facts = list_events(edition.session, [place.segment_id], (*LOSS_ROLES, *FLOW_ROLES, Role.LIQUIDATION))
     losses = [row for row in facts if row.role in LOSS_ROLES]
     flows = flow_table(edition, place, [row for row in facts if row.role in FLOW_ROLES])
-    log, log_note = loss_table(edition, place, losses)
+    names = _market_names(edition, place)
+    log, log_note = loss_table(edition, place, losses, names)
     closed = liquidation_tables(edition, place, [row for row in facts if row.role == Role.LIQUIDATION])
     chart, chart_reason = _chart(edition, place, figures, losses)
     behind = after_fund(place)
@@ -54,11 +56,11 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
         chart_reason=chart_reason,
         composition=_composition(figures),
         flows=flows,
-        composition_reason=_no_composition(figures),
-        flow_note="" if flows else _no_flows(place),
+        composition_reason=no_composition(figures),
+        flow_note="" if flows else no_flows(place),
         losses=log,
-        loss_note=log_note or _no_losses(figures),
-        loss_by_market=market_losses(losses, _market_names(edition, place), edition.assets),
+        loss_note=log_note or no_losses(figures),
+        loss_by_market=market_losses(losses, names, edition.assets),
         liquidations=closed[0] if closed else None,
         liquidation_months=closed[1] if closed else None,
         liquidation_note=closed[2] if closed else "No liquidation was observed.",
@@ -70,27 +72,6 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
         polling=polling_table(edition, place),
         figures=figures.all(),
     )
-
-
-@dataclass(frozen=True)
-class Behind:
-    """What stands behind the fund: how pages call it, the layers in order, and whose loss it is in the end."""
-
-    title: str
-    layers: str
-    losers: str
-
-
-def after_fund(place: Place) -> Behind:
-    """The layers after the one that is the fund, in order; where no layer is one, the last, which carries the loss."""
-    layers = [str(layer.get("layer", "")) for layer in place.fund.waterfall]
-    fund = next((at for at, name in enumerate(layers) if "fund" in name.lower()), None)
-    owner = str(place.fund.waterfall[-1].get("owner", "")) if layers else ""
-    if not layers or not has_fund(place) or fund is None or fund + 1 >= len(layers):
-        return Behind("Who carries the loss in the end", layers[-1] if layers else "", owner)
-    first, *others = layers[fund + 1 :]
-    told = ", then ".join([first, *(lowered(layer) for layer in others)])
-    return Behind("What comes next if it runs out", told, owner)
 
 
 def _answer(figures: Figures, behind: Behind) -> Answer:
@@ -160,7 +141,7 @@ def cut_words(cut: Mapping[str, Any]) -> str:
 
 def _chart(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> tuple[Chart | None, str]:
     if place.asset is None:
-        return None, _no_balance(figures)
+        return None, no_balance(figures)
     points = balance_series(edition.session, place)
     loss = figures.metric("reference_loss")
     price = _price(edition, place, loss.as_of_number) if loss is not None else None
@@ -204,6 +185,8 @@ def _stress(figures: Figures) -> Table | None:
 def _stress_note(figures: Figures) -> str:
     metric = figures.metric("gap_survived")
     shown = figures("gap_survived")
+    if not has_fund(figures.place):
+        return "There is no fund to hold against a stress, by design."
     if not shown.is_known:
         return f"The stress is unknown: {shown.reason}."
     basis = str(detail_of(metric).get("positions", ""))
@@ -237,7 +220,8 @@ def _accounts(figures: Figures) -> Table | None:
 
 def _account_note(figures: Figures) -> str:
     loss = figures("unbooked_loss")
-    if not has_fund(figures.place) and figures.metric("unbooked_loss") is None:
+    covers = has_fund(figures.place) and figures.place.fund.kind != FundKind.RESERVE
+    if not covers and figures.metric("unbooked_loss") is None:
         return ""
     if not loss.is_known:
         return f"Losses that no event has recorded are unknown: {loss.reason}."
@@ -279,40 +263,3 @@ def _market_names(edition: Edition, place: Place) -> dict[str, str]:
         if all(pair):
             names[market] = f"{pair[0]} / {pair[1]}"
     return names
-
-
-def _no_balance(figures: Figures) -> str:
-    if not has_fund(figures.place):
-        return "There is no balance to draw: no fund stands behind this segment, by design."
-    reason = figures("gross_balance").reason or figures("usable_value").reason or NOT_COMPUTED
-    return f"No balance is drawn, because none is known: {reason}. What stands behind it is listed below."
-
-
-def _no_composition(figures: Figures) -> str:
-    if not has_fund(figures.place):
-        return "There is no fund that could hold anything, by design."
-    return f"What it holds is unknown: {figures('usable_value').reason or NOT_COMPUTED}."
-
-
-def _no_flows(place: Place) -> str:
-    if not has_fund(place):
-        return "There is no fund to pay into or out of, by design."
-    if place.asset is None:
-        return "Inflows and outflows are unknown: what stands behind this segment is not read."
-    return "No inflow or outflow was observed."
-
-
-def _no_losses(figures: Figures) -> str:
-    days = figures("observed_days")
-    seen = f" in {days.text} observed" if days.is_known else ""
-    return f"None recognised{seen}. Not every platform books every loss, so this is not the same as none."
-
-
-def holding(place: Place, figures: Figures, layer: str) -> str:
-    """What a layer of the waterfall holds where it is the fund that Backstop reads; else empty."""
-    if place.fund.kind == FundKind.NO_FUND or "fund" not in layer.lower():
-        return ""
-    balance: Figure = figures("gross_balance")
-    if balance.is_known:
-        return f"{balance.text}, at {balance.as_of}"
-    return f"unknown: {balance.reason}"

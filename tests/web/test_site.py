@@ -186,6 +186,21 @@ def test_unknown_prints_its_reason_and_never_zero(pages: dict[str, str]) -> None
     assert "$0" not in never
 
 
+def test_a_reserve_is_not_said_to_stand_behind_anything(pages: dict[str, str]) -> None:
+    page = text_of(pages["/funds/reserve-simulated"])
+    assert "Nothing is defined: it covers no defined exposure" in page
+    assert "whoever stands here loses" not in page
+    assert "Losses that no event has recorded" not in page
+
+
+def test_a_platform_without_a_fund_is_not_graded_and_its_markets_have_names(pages: dict[str, str]) -> None:
+    page = text_of(pages["/funds/morpho-simulated"])
+    assert "Without a fund nothing is graded" in page
+    assert "worst of the last three known daily bands" not in page
+    log = pages["/funds/morpho-simulated"]
+    assert log[log.index("losses carried by users") :].count("<td>WETH / USDC</td>") == 2
+
+
 def test_hundreds_of_liquidations_are_told_in_a_few_exact_lines(pages: dict[str, str], reader: Reader) -> None:
     page = text_of(pages["/funds/aave-v2-2021-reconstructed"])
     assert "600 liquidations from" in page

@@ -5,102 +5,44 @@ once from its recording into Postgres.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from ledger.kinds import Contribution, Role, Side
-from tests.rigs.direct_chain import Emission, Question, Reverted, by_tx
+from tests.rigs.direct_chain import Emission, Question, by_tx
 from tests.rigs.played_scenario import (
-    OTHER_SEED,
     Deployment,
     PlayedScenario,
     Row,
     fill,
     index_replayed,
-    played_scenario,
 )
 from tests.rigs.postgres import PostgresRig
-
-LARGE, SMALL = "perp-v2-large-simulated", "perp-v2-small-simulated"
-MORPHO, RESERVE = "morpho-blue-simulated", "reserve-simulated"
-PERPS = (LARGE, SMALL)
-LARGEST_RESIDUAL = 8
-"""Units of 1e-6 USDC by which Σ flows miss the capacity at most: measured 1 to 4 in short plays, 6 in this one."""
-FUND_SHARE_PERCENT = 20
-E12 = 10**12
-POSITION_CHANGED = "PositionChanged(address*,address*,int256,int256,uint256,int256,int256,uint256)"
-POSITION_CLOSED = "PositionClosed(address*,address*,int256,int256,int256,int256,uint256)"
-POSITION_LIQUIDATED = "PositionLiquidated(address*,address*,uint256,uint256,uint256,address)"
-BAD_DEBT_SETTLED = "BadDebtSettled(address*,uint256)"
-COLLATERAL_LIQUIDATED = "CollateralLiquidated(address*,address*,address*,uint256,uint256,uint256,uint24)"
-MORPHO_LIQUIDATE = "Liquidate(bytes32*,address*,address*,uint256,uint256,uint256,uint256,uint256)"
-DEPOSITED = "Deposited(address*,address*,uint256)"
-WITHDRAWN = "Withdrawn(address*,address*,uint256)"
-PNL_REALIZED = "PnlRealized(address*,int256)"
-TRANSFER = "Transfer(address*,address*,uint256)"
-
-
-@pytest.fixture(scope="module")
-def scenario(
-    anvil: Path, node_modules: Path, migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PlayedScenario]:
-    folder = tmp_path_factory.mktemp("played")
-    ledger = folder / "ledger.sqlite"
-    ledger.write_bytes(migrated_sqlite.read_bytes())
-    with played_scenario(folder, f"sqlite:///{ledger}", anvil=anvil, node_modules=node_modules) as played:
-        print(f"seed {OTHER_SEED}, head {played.head}, {len(played.tables['fact'])} facts")
-        yield played
-
-
-def moments(scenario: PlayedScenario) -> list[int]:
-    """The blocks of the play's marks, and its head."""
-    return [*(mark["block"] for mark in scenario.manifest["marks"].values()), scenario.head]
-
-
-def traders_of(scenario: PlayedScenario, perp: Deployment) -> set[str]:
-    """Every account that ever traded, from raw logs."""
-    house = perp.contracts["ClearingHouse"]
-    return {
-        str(log.values[0])
-        for event in (POSITION_CHANGED, POSITION_CLOSED)
-        for log in scenario.chain.logs(house, event, last=scenario.head)
-    }
-
-
-def sizes_at(scenario: PlayedScenario, perp: Deployment, block: int) -> dict[tuple[str, str], int]:
-    """getTakerPositionSize of everyone who ever traded, in every market, zeros left out."""
-    pairs = [(who, base) for who in sorted(traders_of(scenario, perp)) for base in perp.markets.values()]
-    signature, balance = "getTakerPositionSize(address,address)", perp.contracts["AccountBalance"]
-    answers = scenario.chain.calls([Question(balance, signature, pair, ("int256",)) for pair in pairs], block)
-    return {pair: size for pair, size in zip(pairs, answers, strict=True) if size != 0}
-
-
-def capacities(scenario: PlayedScenario, perp: Deployment, blocks: list[int]) -> list[int]:
-    """getInsuranceFundCapacity at each block."""
-    question = Question(perp.contracts["InsuranceFund"], "getInsuranceFundCapacity()", (), ("int256",))
-    return scenario.chain.calls_at([(question, block) for block in blocks])
-
-
-def account_values(scenario: PlayedScenario, perp: Deployment, account: str, blocks: list[int]) -> list[int]:
-    """getAccountValue at each block, 18 decimals."""
-    question = Question(perp.contracts["ClearingHouse"], "getAccountValue(address)", (account,), ("int256",))
-    return scenario.chain.calls_at([(question, block) for block in blocks])
-
-
-def scheduled_blocks(scenario: PlayedScenario, slug: str) -> list[int]:
-    """Heights at which everything of a segment was read."""
-    segment = scenario.segment(slug)
-    snapshots = scenario.tables["snapshot"]
-    return sorted(r["block_number"] for r in snapshots if r["segment_id"] == segment and r["kind"] == "scheduled")
-
-
-def seconds_of(scenario: PlayedScenario, block: int) -> int:
-    """A block's time, from the node."""
-    return int(scenario.chain.ask("eth_getBlockByNumber", hex(block), False)["timestamp"], 16)
+from tests.rigs.scenario_reads import (
+    BAD_DEBT_SETTLED,
+    COLLATERAL_LIQUIDATED,
+    DEPOSITED,
+    E12,
+    FUND_SHARE_PERCENT,
+    LARGE,
+    LARGEST_RESIDUAL,
+    MORPHO,
+    MORPHO_LIQUIDATE,
+    PERPS,
+    PNL_REALIZED,
+    POSITION_CHANGED,
+    POSITION_LIQUIDATED,
+    RESERVE,
+    SMALL,
+    TRANSFER,
+    WITHDRAWN,
+    capacities,
+    moments,
+    scheduled_blocks,
+    sizes_at,
+    traders_of,
+)
 
 
 def test_every_segment_was_read_and_reconciled_up_to_the_head(scenario: PlayedScenario) -> None:
@@ -338,98 +280,6 @@ def test_payouts_are_the_bad_debts_that_the_vault_settled(scenario: PlayedScenar
     for role in (Role.SHORTFALL, Role.PAYOUT):
         facts = scenario.facts(slug, role)
         assert sorted((f["block_number"], f["log_index"], f["account"], f["amount_raw"]) for f in facts) == booked
-
-
-def unbooked(scenario: PlayedScenario, slug: str) -> list[tuple[int, Row]]:
-    """(block, account row) of each day's unbooked loss."""
-    days = scenario.metrics(slug, "unbooked_loss").values()
-    return [(row["as_of_number"], account) for row in days for account in (row["detail"] or {}).get("accounts", [])]
-
-
-def test_the_contract_itself_refuses_to_liquidate_every_account_marked_refused(scenario: PlayedScenario) -> None:
-    perp, keeper = scenario.perps[SMALL], scenario.manifest["actors"]["keepers"][0]
-    last = scheduled_blocks(scenario, SMALL)[-1]
-    asked, closed, at_last = 0, 0, 0
-    for block, row in unbooked(scenario, SMALL):
-        account = row["account"]
-        state = [Question(base, "isOpen()", (), ("bool",)) for base in perp.markets.values()]
-        are_open = dict(zip(perp.markets.values(), scenario.chain.calls(state, block), strict=True))
-        held = [market for who, market in sizes_at(scenario, perp, block) if who == account]
-        tradable = [market for market in held if are_open[market]]
-        assert held, f"{account} has nothing open at block {block}"
-        if not tradable:
-            assert not row["is_refused"]
-            closed += 1
-            continue
-        attempts = [
-            Question(perp.contracts["ClearingHouse"], "liquidate(address,address)", (account, market), (), keeper)
-            for market in tradable
-        ]
-        answers = scenario.chain.calls(attempts, block)
-        assert row["is_refused"] == (answers[0] == Reverted("CH_IIC")), f"{account} at block {block}: {answers}"
-        assert len(set(answers)) == 1
-        asked += 1
-        at_last += block == last
-    print(f"{asked} accounts asked, {at_last} of them at the last snapshot; {closed} only in a closed market")
-    assert at_last >= 1
-    assert closed >= 3
-
-
-def test_an_account_below_zero_is_dated_at_the_first_hour_in_which_the_contract_says_so(
-    scenario: PlayedScenario,
-) -> None:
-    perp, hours = scenario.perps[SMALL], scheduled_blocks(scenario, SMALL)
-    rows = {(row["account"], row["since_block"]): block for block, row in unbooked(scenario, SMALL)}
-    dates = {row["since_block"]: row["since"] for _, row in unbooked(scenario, SMALL)}
-    assert len(rows) >= 5
-    for (account, since), block in rows.items():
-        before = max(hour for hour in hours if hour < since)
-        spell = [hour for hour in hours if since <= hour <= block]
-        healthy, *sick = account_values(scenario, perp, account, [before, *spell])
-        assert healthy >= 0, f"{account} was below zero before block {since}"
-        assert max(sick) < 0, f"{account} recovered between blocks {since} and {block}"
-    for since, date in dates.items():
-        assert date == datetime.fromtimestamp(seconds_of(scenario, since), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def test_the_unbooked_loss_is_the_sum_of_negative_account_values_at_the_price_of_usdc(
-    scenario: PlayedScenario,
-) -> None:
-    perp, feed = scenario.perps[SMALL], scenario.manifest["aggregators"]["USDC"]
-    days = [row for row in scenario.metrics(SMALL, "unbooked_loss").values() if row["value"]]
-    assert days
-    for row in days:
-        block, accounts = row["as_of_number"], sorted(traders_of(scenario, perp))
-        price = scenario.chain.call(Question(feed, "latestAnswer()", (), ("int256",)), block)
-        values = [account_values(scenario, perp, account, [block])[0] for account in accounts]
-        negative = {account: value for account, value in zip(accounts, values, strict=True) if value < 0}
-        assert set(negative) == {account["account"] for account in row["detail"]["accounts"]}
-        deficit = Decimal(-sum(negative.values()) * price) / 10**26
-        assert row["value"] == pytest.approx(deficit, abs=Decimal("0.05"))
-
-
-def test_the_loss_of_the_paused_market_is_published_12_hours_before_it_was_booked(scenario: PlayedScenario) -> None:
-    perp, market = scenario.perps[SMALL], scenario.perps[SMALL].markets["vALT"]
-    closing = scenario.manifest["marks"]["alt_closed"]["block"]
-    quits = {
-        log.tx: log.values[0]
-        for log in scenario.chain.logs(perp.contracts["ClearingHouse"], POSITION_CLOSED, last=scenario.head)
-        if log.values[1] == market and log.block >= closing
-    }
-    settled = scenario.chain.logs(perp.contracts["Vault"], BAD_DEBT_SETTLED, last=scenario.head)
-    booked = {log.values[0]: log for log in settled if quits.get(log.tx) == log.values[0]}
-    published = scenario.metrics(SMALL, "unbooked_loss")["2021-05-19"]
-    known = {row["account"]: row for row in published["detail"]["accounts"]}
-    first = min(log.block for log in booked.values())
-    assert len(booked) >= 5
-    assert published["as_of_number"] < first
-    for account, log in booked.items():
-        hours = (seconds_of(scenario, log.block) - seconds_of(scenario, known[account]["since_block"])) / 3600
-        print(f"{account}: {log.values[1]} units booked {hours:.1f} h after the account fell below zero")
-        assert hours >= 12
-    (capacity,) = capacities(scenario, perp, [published["as_of_number"]])
-    assert 0 < capacity < sum(log.values[1] for log in booked.values())
-    assert published["value"] > capacity // 10**6
 
 
 def test_a_replay_of_the_recording_fills_postgres_with_the_same_rows_and_metrics(

@@ -216,6 +216,7 @@ class SegmentPart:
     stress_note: Annotated[str, "what the shocks rest on, or why they are unknown"]
     accounts: Annotated[Table | None, "accounts below zero or whose liquidation the contract would refuse"]
     account_note: Annotated[str, "what those accounts mean"]
+    account_days: Annotated[Table | None, "days on which a loss stood in no event, until it was booked or made good"]
     market_cover: Annotated[Table | None, "cap, use and cover by market"]
     polling: Annotated[Table | None, "holes in the polling of a venue"]
     figures: Annotated[tuple[Figure, ...], "every number of the segment"]

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from ledger.kinds import FundKind
+from ledger.kinds import ChainStatus, DataStatus, FundKind
 from ledger.pages import Place
 from ledger.tables import Metric
 from web.catalogue import describe
@@ -82,6 +82,8 @@ class Figures:
     def data(self) -> tuple[str, str]:
         """Data status in words, and its reason."""
         metric = self.metrics.get("data_status")
+        if metric is None and self.place.chain.status in (ChainStatus.UNREACHABLE, ChainStatus.HALTED):
+            return data_words(DataStatus.SOURCE_DOWN), self.place.chain.status_reason or NOT_COMPUTED
         if metric is None:
             return UNKNOWN, self.place.segment.status_reason or NOT_COMPUTED
         return data_words(metric.text), metric.reason

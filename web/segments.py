@@ -67,6 +67,7 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
         stress=_stress(figures),
         stress_note=_stress_note(figures),
         accounts=_accounts(figures),
+        account_days=_account_days(edition, place),
         account_note=_account_note(figures),
         market_cover=_cover(edition, place, figures),
         polling=polling_table(edition, place),
@@ -216,6 +217,26 @@ def _accounts(figures: Figures) -> Table | None:
     rows = rows_of(detail_of(figures.metric("unbooked_loss")).get("accounts"))
     keys = ("account", "value_usd", "requirement_usd", "is_refused", "since", "since_block", "loss_beyond_fund")
     return table_of("Accounts below zero, or whose liquidation the contract would refuse", rows, keys)
+
+
+def _account_days(edition: Edition, place: Place) -> Table | None:
+    """What was unbooked at the end of each day that had any: the record from before an event told of it."""
+    rows = []
+    for metric in edition.history(place.segment_id, "unbooked_loss"):
+        accounts = rows_of(detail_of(metric).get("accounts"))
+        if metric.value:
+            below = [row for row in accounts if (finite(row.get("value_usd")) or 0) < 0]
+            refused = sum(row.get("is_refused") is True for row in below)
+            rows.append(
+                {
+                    "day": metric.day,
+                    "unbooked loss": format_usd(metric.value, Rounding.UP),
+                    "accounts below zero": len(below),
+                    "of these refused": refused,
+                    "read at block": metric.as_of_number,
+                }
+            )
+    return table_of("Unbooked at the end of a day; a loss leaves this list when it is booked or made good", rows)
 
 
 def _account_note(figures: Figures) -> str:

@@ -98,6 +98,17 @@ def test_the_small_fund_is_below_zero_and_nobody_topped_it_up(demo: Demo) -> Non
     assert float(values["gross_balance"]) < 0
 
 
+def test_the_thin_funds_page_tells_losses_before_they_were_booked_and_whom_the_contract_refuses(demo: Demo) -> None:
+    page = (demo.site / "funds" / "perp-v2-small-simulated" / "index.html").read_text()
+    section = page.partition('id="accounts"')[2].partition("</section>")[0]
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", section))
+    # vALT was paused on 19 May and its losses booked on 20 and 23 May: the days before list them.
+    for day in ("2021-05-19", "2021-05-20", "2021-05-21", "2021-05-22", "2021-05-24"):
+        assert day in text
+    # Each refused account stands in a row of its own: its short name, then "yes" under "Liquidation refused".
+    assert len(re.findall(r"0x[0-9a-f]{6}…[0-9a-f]{4} −\$[\d,]+ \$[\d,]+ yes ", text)) == 4
+
+
 def test_every_fund_of_a_recording_says_so_in_name_slug_and_kind(demo: Demo) -> None:
     for fund in demo.funds:
         assert fund["slug"].endswith("-simulated")

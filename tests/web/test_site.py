@@ -311,3 +311,9 @@ def test_an_empty_ledger_is_said_to_be_empty(tmp_path: Path) -> None:
     for path in ("/events", "/status", "/funds.json", "/events.atom"):
         assert reader.get(path).status_code == 200
     empty.dispose()
+
+
+def test_a_fund_whose_chain_nobody_answers_has_its_source_down(pages: dict[str, str]) -> None:
+    page = text_of(pages["/funds/hostile"])
+    assert "source down" in page
+    assert "no provider answered" in text_of(pages["/status"])

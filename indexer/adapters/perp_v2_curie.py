@@ -2,7 +2,9 @@
 
 The capacity moves by: transfers to and from the fund's wallet, deposits made for it in the vault, PnlRealized(fund)
 (18 decimals, floored to the settlement token's), its fee of a collateral liquidation, and BadDebtSettled. Repaid moves
-money between the fund's two pockets and changes nothing. Positions are Σ PositionChanged − Σ PositionClosed; a
+money between the fund's two pockets and changes nothing. The contract floors the sum of what is realised and not yet
+in the vault, and a withdrawal of the fund drops the rest: counted so, flows give the capacity to the last unit, while
+facts, which hold whole units, fall behind it by half a unit each. Positions are Σ PositionChanged − Σ PositionClosed; a
 liquidation emits PositionChanged itself. Makers only show in LiquidityChanged.
 """
 

@@ -9,8 +9,6 @@ from tests.rigs.played_scenario import (
 LARGE, SMALL = "perp-v2-large-simulated", "perp-v2-small-simulated"
 MORPHO, RESERVE = "morpho-blue-simulated", "reserve-simulated"
 PERPS = (LARGE, SMALL)
-LARGEST_RESIDUAL = 8
-"""Units of 1e-6 USDC by which Σ flows miss the capacity at most: measured 1 to 4 in short plays, 6 in this one."""
 FUND_SHARE_PERCENT = 20
 E12 = 10**12
 POSITION_CHANGED = "PositionChanged(address*,address*,int256,int256,uint256,int256,int256,uint256)"

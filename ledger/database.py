@@ -130,7 +130,7 @@ def insert_rows(session: Session, model: type[SQLModel], columns: Sequence[str],
     table: Table = model.__table__  # type: ignore[attr-defined]
     connection = session.connection()
     convert = [converter(table.c[name].type, connection.dialect) for name in columns]
-    values = [tuple(c(v) if c else v for c, v in zip(convert, row, strict=True)) for row in rows]
+    values = [tuple(v if c is None or v is None else c(v) for c, v in zip(convert, row, strict=True)) for row in rows]
     if not values:
         return
     names = ", ".join(f'"{name}"' for name in columns)

@@ -23,7 +23,7 @@ from ledger.database import (
     upgrade,
     writing,
 )
-from ledger.tables import Block, Chain, Fund, Platform, Reading, Segment
+from ledger.tables import Block, Chain, Fact, Fund, Platform, Reading, Segment
 
 CHAIN, HASH = 420210501, "0x" + "1" * 64
 NOON = datetime(2021, 5, 19, 12, tzinfo=UTC)
@@ -93,6 +93,27 @@ def test_a_row_without_a_required_value_is_an_error_not_a_silent_loss(engine: En
     broken = [(*row[:9], None, "c()") for row in rows(count)]
     with pytest.raises(Exception, match=r"(?i)null"), writing(engine) as session:
         insert_rows(session, Reading, COLUMNS, broken)
+
+
+@pytest.mark.parametrize("count", [1, COPY_FROM_ROWS])
+def test_what_has_no_detail_is_null_to_an_analyst_and_no_json_word(engine: Engine, count: int) -> None:
+    columns = (
+        "chain_id",
+        "block_hash",
+        "log_index",
+        "fact_no",
+        "segment_id",
+        "block_number",
+        "block_time",
+        "role",
+        "decoder",
+        "detail",
+    )
+    facts = [(CHAIN, HASH, i, 0, 1, 1, NOON, "payout", "test@1", None) for i in range(count)]
+    with writing(engine) as session:
+        insert_rows(session, Fact, columns, facts)
+    with reading(engine) as session:
+        assert len(session.exec(select(Fact).where(col(Fact.detail).is_(None))).all()) == count
 
 
 def test_a_row_of_an_unknown_block_is_refused(engine: Engine) -> None:

@@ -53,7 +53,9 @@ async def check_on_chain(chain: ChainSpec, fund: FundSpec, urls: Sequence[str]) 
     failed = [
         f"{read.call.signature}: {answer.error}" for read, answer in zip(reads, answers, strict=True) if answer.error
     ]
-    return missing + failed
+    # The table above has them all; the line that remains names the first.
+    more = f" (and {len(failed) - 1} more, in the table)" if len(failed) > 1 else ""
+    return missing + [reason + more for reason in failed[:1]]
 
 
 async def find_missing(pool: ProviderPool, fund: FundSpec, head: Header) -> list[str]:
@@ -75,8 +77,8 @@ async def show_implementations(pool: ProviderPool, fund: FundSpec) -> None:
         try:
             implementation = await read_implementation(pool, address)
         except ChainError as error:
-            say(f"{name}: whether it is a proxy is unknown ({error})")
-            continue
+            say(f"Whether its contracts are proxies is unknown ({error})")
+            return
         if implementation:
             say(f"{name} {address} is a proxy and runs the code at {implementation}")
 

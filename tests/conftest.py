@@ -10,5 +10,6 @@ pytest_plugins = [
     "tests.rigs.anvil",
     "tests.rigs.chromium",
     "tests.rigs.real_data",
+    "tests.rigs.seeds",
     "tests.rigs.rpc_faults",
 ]

@@ -78,7 +78,7 @@ def dump_of(url: str) -> Dump:
 
 
 def test_kills_at_random_moments_leave_no_trace_after_a_rerun(
-    fresh_ledger: FreshLedger, whole: str, tmp_path: Path
+    fresh_ledger: FreshLedger, whole: str, tmp_path: Path, seed: int
 ) -> None:
     command, undisturbed = IndexCommand(whole, tmp_path), fresh_ledger()
     began = time.monotonic()
@@ -86,7 +86,6 @@ def test_kills_at_random_moments_leave_no_trace_after_a_rerun(
     duration = time.monotonic() - began
     truth = dump_of(undisturbed)
     assert len(truth["snapshot"]) > 1_000
-    seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}, an undisturbed run takes {duration:.1f} s")
     dice, kills, halfway, finished = random.Random(seed), 0, 0, 0
     ledger, is_whole = fresh_ledger(), False

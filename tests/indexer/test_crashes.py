@@ -119,7 +119,7 @@ def test_a_kill_during_a_rollback_leaves_no_trace_after_a_rerun(
 
 
 def test_kills_at_random_moments_leave_no_trace_after_a_rerun(
-    ledgers: Ledgers, registered: str, chain: AnvilChain
+    ledgers: Ledgers, registered: str, chain: AnvilChain, seed: int
 ) -> None:
     undisturbed = ledgers.fresh(registered)
     sync(run_of(chain, ledgers.fresh(registered)))  # The first run is slower: it opens what later ones find.
@@ -127,7 +127,6 @@ def test_kills_at_random_moments_leave_no_trace_after_a_rerun(
     assert sync(run_of(chain, undisturbed))[0] == 0
     duration = time.monotonic() - began
     truth = dump_of(undisturbed)
-    seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}, an undisturbed run takes {duration:.2f} s")
     dice = random.Random(seed)
     kills = 0

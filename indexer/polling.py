@@ -241,20 +241,25 @@ class PollRows:
 
 def remembered(session: Session, segment_id: int) -> Between:
     """What earlier polls in the ledger say, as if they had just been taken in."""
-    used = {v.subject: v for v in list_values(session, segment_id, ReadingName.INSURANCE_USED, first=0)}
-    lost = {v.subject: v for v in list_values(session, segment_id, ReadingName.SOCIALISED_LOSS_TOTAL, first=0)}
+    used = last_known(session, segment_id, ReadingName.INSURANCE_USED)
+    lost = last_known(session, segment_id, ReadingName.SOCIALISED_LOSS_TOTAL)
     markets = {
-        market: MarketCounters(value.number, value.value_raw or 0, lost[market].value_raw or 0)
-        for market, value in used.items()
+        market: MarketCounters(time, paid, lost[market][1]) for market, (time, paid) in used.items() if market in lost
     }
-    vaults = [v for v in list_values(session, segment_id, ReadingName.BALANCE, first=0) if v.value_raw is not None]
-    if not vaults or vaults[-1].value_raw is None:
+    vault = last_known(session, segment_id, ReadingName.BALANCE).get("")
+    if vault is None:
         return Between(markets)
-    time = vaults[-1].number
+    time, balance = vault
     shares = {
-        name: next(v.value_raw or 0 for v in list_values(session, segment_id, name, first=time))
+        name: next(v.value_raw for v in list_values(session, segment_id, name, first=time) if v.value_raw is not None)
         for name in (ReadingName.TOTAL_SHARES, ReadingName.USER_SHARES)
     }
-    mark = FundMark(time, vaults[-1].value_raw, shares[ReadingName.TOTAL_SHARES], shares[ReadingName.USER_SHARES])
+    mark = FundMark(time, balance, shares[ReadingName.TOTAL_SHARES], shares[ReadingName.USER_SHARES])
     # After that poll the vault was unknown: only payouts of markets can have been written.
     return Between(markets, mark, -sum(flow.amount_raw for flow in list_flows(session, segment_id, above=time)))
+
+
+def last_known(session: Session, segment_id: int, name: ReadingName) -> dict[str, tuple[int, int]]:
+    """Subject → (poll, value) of the last poll that knew it."""
+    values = list_values(session, segment_id, name, first=0)
+    return {v.subject: (v.number, v.value_raw) for v in values if v.value_raw is not None}

@@ -90,12 +90,11 @@ def _mark(day: Day, window: WorstWindow) -> WorstWindow:
 
 def _read_unresolved(day: Day) -> tuple[Quantity, list[dict[str, Any]], Quantity]:
     """Accounts below zero (unbooked loss, their list) and the unresolved deficit, USD."""
-    gross = day.money.gross
-    hole = max(0.0, -gross.value) if gross.value is not None else 0.0
+    hole = _read_hole(day)
     if day.walk.history.fund.shape not in BOOKING_SHAPES:
         return make_unknown("usd", NEVER_BOOKED), [], make_unknown("usd", NEVER_BOOKED)
     if not day.has_public_positions:
-        return make_unknown("usd", UNREAD_ACCOUNTS), [], Quantity(hole, "usd", "partial", UNREAD_ACCOUNTS)
+        return make_unknown("usd", UNREAD_ACCOUNTS), [], hole.lower_quality("partial", UNREAD_ACCOUNTS)
     price, hidden = find_settlement_price(day.walk), _count_hidden(day)
     if price is None or hidden or not day.walk.markets:
         reason = "account values have no price in USD" if price is None else "accounts were not read at this block"
@@ -104,10 +103,16 @@ def _read_unresolved(day: Day) -> tuple[Quantity, list[dict[str, Any]], Quantity
     negative = _list_negative(day, price)
     counted = select_unresolved([account for account, _ in negative], now_seconds=day.as_of_seconds)
     unbooked = Quantity(sum(account.deficit for account, _ in negative), "usd", n_obs=len(negative))
-    unresolved = add_up([Quantity(hole, "usd"), *(Quantity(account.deficit, "usd") for account in counted)], "usd")
-    if not gross.is_known:
-        unresolved = make_unknown("usd", gross.reason) if gross.value is None else unresolved
+    unresolved = add_up([hole, *(Quantity(account.deficit, "usd") for account in counted)], "usd")
     return unbooked, [row for _, row in negative], unresolved
+
+
+def _read_hole(day: Day) -> Quantity:
+    """How far the fund itself is below zero, USD; 0 where there is no fund by design, unknown with its balance."""
+    gross = day.money.gross
+    if day.kind == FundKind.NO_FUND:
+        return Quantity(0.0, "usd")
+    return make_unknown("usd", gross.reason) if gross.value is None else Quantity(max(0.0, -gross.value), "usd")
 
 
 def _count_hidden(day: Day) -> int:
@@ -122,7 +127,8 @@ def _count_hidden(day: Day) -> int:
 def _list_negative(day: Day, price: Decimal) -> list[tuple[NegativeAccount, dict[str, Any]]]:
     """Each account below zero, with what its contract would do about it."""
     rows, spells = day.walk.markets, day.walk.spells
-    money = max(day.money.gross.value or 0.0, 0.0)
+    gross = day.money.gross.value
+    money = None if gross is None else max(gross, 0.0)
     tradable = list_open_accounts(day.walk)
     found = []
     for account in find_negative_accounts(rows):
@@ -133,9 +139,10 @@ def _list_negative(day: Day, price: Decimal) -> list[tuple[NegativeAccount, dict
         if margin is not None and margin.value_raw is not None:
             needed = scale_raw(margin.value_raw, margin.decimals) * price
         # A liquidation that would cost more than the fund holds reverts; one in a closed market is settled unchecked.
-        is_refused = deficit > money and account in tradable
+        # Without the balance nobody can say whether it would.
+        is_refused = None if money is None else deficit > money and account in tradable
         spell = spells[account]
-        item = NegativeAccount(account, deficit, spell.since_seconds, is_refused)
+        item = NegativeAccount(account, deficit, spell.since_seconds, bool(is_refused))
         found.append(
             (
                 item,
@@ -146,7 +153,7 @@ def _list_negative(day: Day, price: Decimal) -> list[tuple[NegativeAccount, dict
                     "since": _render_time(spell.since_seconds),
                     "since_block": spell.since_number,
                     "is_refused": is_refused,
-                    "loss_beyond_fund": render_usd(max(0.0, deficit - money)),
+                    "loss_beyond_fund": render_usd(None if money is None else max(0.0, deficit - money)),
                 },
             )
         )

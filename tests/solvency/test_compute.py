@@ -320,3 +320,23 @@ def test_a_balance_that_was_not_published_is_unknown_and_not_zero(engine: Engine
     gross = find_metric(engine, "gross_balance", 1)
     assert (gross.value, gross.quality) == (None, "unknown")
     assert find_metric(engine, "status", 1).text == "not_computable"
+    for name in ("unresolved_deficit", "uncovered_loss_30d", "uncovered_loss_365d"):
+        owed = find_metric(engine, name, 1)
+        assert (owed.value, owed.quality) == (None, "unknown"), name
+
+
+def test_without_the_balance_nobody_says_that_a_liquidation_would_be_refused(engine: Engine) -> None:
+    rows = perp_days(3)
+    rows.take(1.0, "broke", 10.0)
+    for day in (1, 2):
+        rows.account(day + 0.5, "broke", -5_000.0, 10.0)
+    for row in rows.found:
+        if row.__tablename__ == "reading" and row.name == "balance":  # type: ignore[attr-defined]
+            row.value_raw, row.error = None, "reverted"  # type: ignore[attr-defined]
+    rows.write(engine)
+    compute(engine)
+    unbooked = find_metric(engine, "unbooked_loss", 2)
+    assert unbooked.value == Decimal("5000.00")
+    (account,) = unbooked.detail["accounts"]
+    assert (account["is_refused"], account["loss_beyond_fund"]) == (None, None)
+    assert find_metric(engine, "unresolved_deficit", 2).quality == "unknown"

@@ -1,11 +1,23 @@
 """Which blocks are completely scanned for a segment's filters, and how well that is verified. Nothing here commits."""
 
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlmodel import Session, col
 
-from ledger.tables import Coverage, Segment
+from ledger.tables import Coverage, Segment, Verification
+
+BLOOM, COMPARED, AUDITED, RECONCILED = 2, 3, 4, 5
+"""The rungs that `verification` records."""
+
+
+class Verified(NamedTuple):
+    """Blocks first…last passed that rung."""
+
+    level: int
+    first: int
+    last: int
 
 
 def list_coverage(session: Session, segment_id: int, filter_digest: str) -> list[tuple[int, int]]:
@@ -23,39 +35,59 @@ def extend_coverage(session: Session, added: Coverage) -> None:
 
     One interval remains of any split of the same blocks, so that how a scan was cut or interrupted leaves no trace.
     """
-    neighbours = session.scalars(
-        select(Coverage).where(
-            col(Coverage.segment_id) == added.segment_id,
-            col(Coverage.filter_digest) == added.filter_digest,
-            col(Coverage.to_number) >= added.from_number - 1,
-            col(Coverage.from_number) <= added.to_number + 1,
-        )
-    ).all()
-    merged = Coverage(
-        segment_id=added.segment_id,
-        filter_digest=added.filter_digest,
-        from_number=min([added.from_number, *(row.from_number for row in neighbours)]),
-        to_number=max([added.to_number, *(row.to_number for row in neighbours)]),
-        level=min([added.level, *(row.level for row in neighbours)]),
-        verified_at=added.verified_at,
+    first, last, levels = _absorb(session, added)
+    merged = {"from_number": first, "to_number": last, "level": min(levels)}
+    session.add(Coverage(**{**added.model_dump(), **merged}))
+    session.flush()
+    if added.level >= BLOOM:
+        extend_verification(session, Verification(**{**added.model_dump(), "level": BLOOM}))
+
+
+def extend_verification(session: Session, added: Verification) -> None:
+    """Blocks passed a rung: merges the interval with those of the same rung that it touches."""
+    first, last, _ = _absorb(session, added)
+    session.add(Verification(**{**added.model_dump(), "from_number": first, "to_number": last}))
+    session.flush()
+
+
+def _absorb(session: Session, added: Coverage | Verification) -> tuple[int, int, list[int]]:
+    """Removes the rows that an interval touches: what it spans together with them, and all their levels."""
+    table: Any = type(added)
+    of_filter = select(table).where(
+        table.segment_id == added.segment_id,
+        table.filter_digest == added.filter_digest,
+        table.to_number >= added.from_number - 1,
+        table.from_number <= added.to_number + 1,
     )
-    for row in neighbours:
+    same_rung = of_filter.where(table.level == added.level) if isinstance(added, Verification) else of_filter
+    touched = [added, *session.scalars(same_rung)]
+    for row in touched[1:]:
         session.delete(row)
     session.flush()
-    session.add(merged)
-    session.flush()
+    return min(row.from_number for row in touched), max(row.to_number for row in touched), [r.level for r in touched]
+
+
+def list_verified(session: Session, segment_id: int, filter_digest: str) -> list[Verified]:
+    """What passed which rung under one filter, by rung and height."""
+    rows = session.execute(
+        select(col(Verification.level), col(Verification.from_number), col(Verification.to_number))
+        .where(col(Verification.segment_id) == segment_id, col(Verification.filter_digest) == filter_digest)
+        .order_by(col(Verification.level), col(Verification.from_number))
+    )
+    return [Verified(*row) for row in rows]
 
 
 def cut_coverage(session: Session, chain_id: int, above: int, *, now: datetime) -> None:
-    """Blocks above that height are no longer covered, for any segment of the chain."""
+    """Blocks above that height are no longer covered, nor verified, for any segment of the chain."""
     of_chain = select(col(Segment.id)).where(col(Segment.chain_id) == chain_id)
-    in_chain = col(Coverage.segment_id).in_(of_chain)
-    session.execute(
-        delete(Coverage).where(in_chain, col(Coverage.from_number) > above).execution_options(synchronize_session=False)
-    )
-    session.execute(
-        update(Coverage)
-        .where(in_chain, col(Coverage.to_number) > above)
-        .values(to_number=above, verified_at=now)
-        .execution_options(synchronize_session=False)
-    )
+    for table in (Coverage, Verification):
+        in_chain = col(table.segment_id).in_(of_chain)
+        session.execute(
+            delete(table).where(in_chain, col(table.from_number) > above).execution_options(synchronize_session=False)
+        )
+        session.execute(
+            update(table)
+            .where(in_chain, col(table.to_number) > above)
+            .values(to_number=above, verified_at=now)
+            .execution_options(synchronize_session=False)
+        )

@@ -8,6 +8,7 @@ from ledger.tables.registry import Asset, Chain, Fund, Platform, Segment  # isor
 from ledger.tables.chain import Block, Coverage, Cursor, OrphanedLog, RawLog, Reorg  # isort: skip
 from ledger.tables.facts import Fact, Price, Reading, Snapshot  # isort: skip
 from ledger.tables.metrics import Metric  # isort: skip
+from ledger.tables.verification import Verification  # isort: skip
 
 __all__ = [
     "Asset",
@@ -26,4 +27,5 @@ __all__ = [
     "Reorg",
     "Segment",
     "Snapshot",
+    "Verification",
 ]

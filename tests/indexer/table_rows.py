@@ -9,6 +9,7 @@ from ledger.database import reading
 
 WALL_CLOCK = {
     "chain": {"checked_at"}, "coverage": {"verified_at"}, "reorg": {"detected_at"}, "metric": {"computed_at"},
+    "verification": {"verified_at"},
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from ledger.database import reading
 WALL_CLOCK_COLUMNS = {
     ("chain", "checked_at"),
     ("coverage", "verified_at"),
+    ("verification", "verified_at"),
     ("reorg", "detected_at"),
     ("metric", "computed_at"),
 }

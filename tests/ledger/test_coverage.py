@@ -1,0 +1,108 @@
+"""Coverage and verification: intervals merge, rungs stay apart, a rollback cuts both, old ledgers keep theirs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from alembic import command
+from sqlalchemy import Engine, text
+from sqlmodel import Session, select
+
+from ledger.coverage import (
+    AUDITED,
+    COMPARED,
+    Verified,
+    cut_coverage,
+    extend_coverage,
+    extend_verification,
+    list_coverage,
+    list_verified,
+)
+from ledger.database import migration_config, open_engine, writing
+from ledger.kinds import FundKind, SourceKind
+from ledger.tables import Chain, Coverage, Fund, Platform, Segment, Verification
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """A ledger with one segment."""
+    opened = open_engine(database_url)
+    with writing(opened) as session:
+        fill(session)
+    yield opened
+    opened.dispose()
+
+
+def fill(session: Session) -> None:
+    session.add(Chain(chain_id=7, slug="seven", name="Seven", kind=SourceKind.LIVE))
+    session.add(Platform(slug="p", name="P"))
+    session.flush()
+    session.add(Fund(slug="f", platform_slug="p", name="F", kind=FundKind.RESERVE, shape="address_fund", chain_id=7,
+                     methodology="m", file_digest="d"))  # fmt: skip
+    session.flush()
+    session.add(Segment(id=1, fund_slug="f", slug="f", name="F", chain_id=7))
+    session.flush()
+
+
+def covered(session: Session, first: int, last: int, level: int) -> None:
+    extend_coverage(session, Coverage(segment_id=1, filter_digest="d", from_number=first, to_number=last, level=level,
+                                      verified_at=NOW))  # fmt: skip
+
+
+def passed(session: Session, level: int, first: int, last: int) -> None:
+    extend_verification(session, Verification(segment_id=1, filter_digest="d", level=level, from_number=first,
+                                              to_number=last, verified_at=NOW))  # fmt: skip
+
+
+def test_blocks_asked_by_bloom_are_known_though_their_neighbours_were_not(engine: Engine) -> None:
+    with writing(engine) as session:
+        covered(session, 0, 9, 1)
+        covered(session, 10, 19, 2)
+        covered(session, 20, 29, 1)
+        covered(session, 30, 39, 2)
+    with writing(engine) as session:
+        assert list_coverage(session, 1, "d") == [(0, 39)]
+        assert session.exec(select(Coverage.level)).one() == 1
+        assert list_verified(session, 1, "d") == [Verified(2, 10, 19), Verified(2, 30, 39)]
+
+
+def test_intervals_of_one_rung_merge_and_those_of_others_stay_apart(engine: Engine) -> None:
+    with writing(engine) as session:
+        passed(session, COMPARED, 10, 19)
+        passed(session, AUDITED, 5, 40)
+        passed(session, COMPARED, 25, 29)
+        passed(session, COMPARED, 20, 24)
+        passed(session, COMPARED, 12, 13)
+        assert list_verified(session, 1, "d") == [Verified(3, 10, 29), Verified(4, 5, 40)]
+        assert list_verified(session, 1, "another filter") == []
+
+
+def test_a_rollback_cuts_what_was_verified_as_it_cuts_what_was_covered(engine: Engine) -> None:
+    with writing(engine) as session:
+        covered(session, 0, 99, 2)
+        passed(session, COMPARED, 40, 60)
+        passed(session, COMPARED, 80, 90)
+        cut_coverage(session, 7, 50, now=LATER)
+    with writing(engine) as session:
+        assert list_coverage(session, 1, "d") == [(0, 50)]
+        assert list_verified(session, 1, "d") == [Verified(2, 0, 50), Verified(3, 40, 50)]
+        assert {row.verified_at for row in session.exec(select(Verification))} == {LATER}
+
+
+def test_an_older_ledger_keeps_what_it_knows_about_blooms(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url)
+    command.upgrade(migration_config(engine), "0001")
+    with writing(engine) as session:
+        fill(session)
+        for first, level in ((0, 1), (20, 2)):
+            session.execute(
+                text("INSERT INTO coverage VALUES (1, 'd', :first, :last, :level, '2026-01-01 00:00:00')"),
+                {"first": first, "last": first + 9, "level": level},
+            )
+    command.upgrade(migration_config(engine), "head")
+    with writing(engine) as session:
+        assert list_verified(session, 1, "d") == [Verified(2, 20, 29)]
+    engine.dispose()

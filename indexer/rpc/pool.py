@@ -23,6 +23,7 @@ from indexer.rpc.errors import (
 from indexer.rpc.messages import (
     ANYTHING,
     Ask,
+    WireHeader,
     ask_call,
     ask_code,
     ask_head,
@@ -108,6 +109,22 @@ class ProviderPool:
             return await self._ask(work)
         except StateMissingError:
             return None
+
+    async def heads(self) -> tuple[Header, Header | None]:
+        """As ChainReader says."""
+
+        async def work(provider: Provider) -> tuple[Header, Header | None]:
+            latest, finalized = await provider.batch([ask_header("latest"), ask_header("finalized")])
+            if isinstance(latest, ChainError):
+                raise latest
+            if latest is None:
+                raise UnavailableError(f"{provider.name}: no latest block")
+            # Not every chain has the tag, and a young one has nothing final yet: neither is a failure.
+            if isinstance(finalized, ChainError) and not isinstance(finalized, RequestError | StateMissingError):
+                raise finalized
+            return latest.to_header(), finalized.to_header() if isinstance(finalized, WireHeader) else None
+
+        return await self._ask(work)
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """As ChainReader says."""

@@ -73,6 +73,10 @@ class ChainReader(Protocol):
         """The header by number, by hash (66 characters) or by tag; None where the chain has no such block (yet)."""
         ...
 
+    async def heads(self) -> tuple[Header, Header | None]:
+        """The newest block, and the final one by the chain's tag (None: it has none): one request to one provider."""
+        ...
+
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Headers of these heights, in the order asked, in few requests; raises when one is missing."""
         ...

@@ -23,9 +23,14 @@ def name_of(url: str) -> str:
 
 
 class RpcClient:
-    """Sends JSON-RPC to one URL. Opens connections at the first request; `close` ends them."""
+    """Sends JSON-RPC to one URL. Opens connections at the first request; `close` ends them.
 
-    def __init__(self, url: str, *, timeout: httpx.Timeout = TIMEOUT) -> None:
+    `transport`: what carries requests instead of the network, for providers inside this process.
+    """
+
+    def __init__(
+        self, url: str, *, timeout: httpx.Timeout = TIMEOUT, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.url = url
         self.name = name_of(url)
         self.requests = 0
@@ -35,6 +40,7 @@ class RpcClient:
             headers={"Content-Type": "application/json"},
             # Loading the machine's certificates takes 0.1 s; a node without TLS needs none. Redirects are not followed.
             verify=url.startswith("https"),
+            transport=transport,
         )
         self._is_batching = True
 

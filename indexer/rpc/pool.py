@@ -6,6 +6,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import httpx
+
 from indexer.adapter import ContractCall, LogFilter
 from indexer.rpc.client import RpcClient
 from indexer.rpc.errors import (
@@ -57,12 +59,19 @@ def parts_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
 class ProviderPool:
     """All providers of one chain. Close it when done (`async with`)."""
 
-    def __init__(self, terms: ChainTerms, urls: Sequence[str], *, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        terms: ChainTerms,
+        urls: Sequence[str],
+        *,
+        pace: Pace | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.terms = terms
         self._pace = pace or Pace()
         self._providers: list[Provider] = []
         for url in urls:
-            client = RpcClient(url)
+            client = RpcClient(url, transport=transport)
             taken = sum(p.client.name == client.name for p in self._providers)
             name = f"{client.name}#{taken + 1}" if taken else client.name
             self._providers.append(Provider(client, name, self._pace))

@@ -11,7 +11,8 @@ from sqlalchemy.exc import ArgumentError
 from app.screens import say
 from app.settings import Settings
 from app.summary import show_chains
-from ledger.database import LedgerOutdatedError, LedgerUnreachableError, open_engine, require_current, upgrade
+from ledger.database import open_engine, require_current, upgrade
+from ledger.errors import LedgerOutdatedError, LedgerUnreachableError
 
 
 @contextmanager

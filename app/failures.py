@@ -57,7 +57,7 @@ def families_of_rooms() -> tuple[tuple[type[Exception], Exit], ...]:
     from indexer.replay.recording import RecordingError
     from indexer.rpc.errors import ChainError
     from indexer.specs import RegistryError
-    from ledger.database import LedgerError
+    from ledger.errors import LedgerError
     from web.publish import PublishError
 
     return (

@@ -1,15 +1,11 @@
-"""Engine and session from a URL, migrations, and bulk writes (COPY on Postgres, executemany on SQLite).
-
-LedgerError
-├── LedgerUnreachableError   the URL is wrong or nothing answers
-└── LedgerOutdatedError      tables are missing or of another version: run `backstop db upgrade`
-"""
+"""Engine and session from a URL, migrations, and bulk writes (COPY on Postgres, executemany on SQLite)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -21,27 +17,22 @@ from sqlmodel import Session, SQLModel
 
 from ledger import tables  # noqa: F401  Tables must be known to the metadata before anything asks for it.
 from ledger.columns import converter
+from ledger.errors import LOCK_SECONDS, LedgerOutdatedError, LedgerUnreachableError, ledger_error, translate_errors
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 COPY_FROM_ROWS = 200  # Below this a temporary table costs more than executemany.
-
-
-class LedgerError(Exception):
-    """Something is wrong with the database itself."""
-
-
-class LedgerUnreachableError(LedgerError):
-    """Nothing usable answers at the URL."""
-
-
-class LedgerOutdatedError(LedgerError):
-    """The tables are missing or of another version."""
+IDLE_SECONDS = 300
+"""A transaction of ours may be silent this long; rendering all pages from one look takes the longest."""
+KEEPALIVES = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""A network that vanished without a word is noticed within a minute instead of two hours."""
 
 
 def open_engine(url: str) -> Engine:
     """An engine for `sqlite:///file` or `postgresql://…`; raises LedgerUnreachableError with the fix.
 
-    Postgres is reached through psycopg 3. SQLite runs in WAL with foreign keys on; writers wait 30 s for each other.
+    Postgres is reached through psycopg 3. SQLite runs in WAL with foreign keys on. On both, writers wait LOCK_SECONDS
+    for each other, and what the driver raises comes out as a LedgerError where it is the database's own trouble.
+    What the URL itself asks of a Postgres connection wins over ours.
     """
     try:
         parsed = make_url(url)
@@ -51,14 +42,30 @@ def open_engine(url: str) -> Engine:
             raise LedgerUnreachableError(
                 f"{parsed.get_backend_name()} is no database Backstop knows: use sqlite:///FILE or postgresql://…"
             )
-        engine = create_engine(parsed, pool_pre_ping=True)
+        terms = KEEPALIVES if parsed.get_backend_name() == "postgresql" else {}
+        terms = {name: value for name, value in terms.items() if name not in parsed.query}
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args=terms)
     except (ArgumentError, NoSuchModuleError) as error:
         raise LedgerUnreachableError(
             f"BACKSTOP_DATABASE_URL is not a database URL ({error}): use sqlite:///FILE or postgresql://…"
         ) from error
+    translate_errors(engine)
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
+    elif "options" not in engine.url.query:
+        _prepare_postgres(engine)
     return engine
+
+
+def _prepare_postgres(engine: Engine) -> None:
+    """A process that stands still inside a transaction must not hold its locks for ever: the server ends it."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.autocommit = True  # A SET inside a transaction would be undone with it.
+        connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+        connection.autocommit = False
 
 
 def _prepare_sqlite(engine: Engine) -> None:
@@ -66,7 +73,8 @@ def _prepare_sqlite(engine: Engine) -> None:
     def connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # We emit BEGIN ourselves: the driver's own is deferred.
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=30000", "synchronous=NORMAL"):
+        patience = f"busy_timeout={LOCK_SECONDS * 1000}"  # First: WAL itself may have to wait for another process.
+        for pragma in (patience, "journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -87,8 +95,14 @@ def reading(engine: Engine) -> Iterator[Session]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """One transaction: commits at the end, rolls back on any error."""
-    with Session(engine, expire_on_commit=False) as session, session.begin():
-        yield session
+    try:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+    except psycopg.Error as error:  # COPY speaks to the driver itself, past what translates its errors.
+        told = ledger_error(engine.url, error)
+        if told is None:
+            raise
+        raise told from error
 
 
 def migration_config(engine: Engine) -> Config:

@@ -10,7 +10,8 @@ from sqlalchemy import Engine, and_, func, select, true
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
-from ledger.database import LedgerUnreachableError, reading
+from ledger.database import reading
+from ledger.errors import LedgerUnreachableError
 from ledger.kinds import ReadingName, Role, SnapshotKind
 from ledger.tables import (
     Asset,

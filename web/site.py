@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from ledger.clock import Clock
-from ledger.database import LedgerError
+from ledger.errors import LedgerError
 from web.contexts import ErrorPage
 from web.edition import SiteConfig
 from web.frames import static_path

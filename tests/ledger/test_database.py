@@ -13,8 +13,6 @@ from sqlmodel import Session, SQLModel, col, select
 from ledger.columns import INT256_MIN
 from ledger.database import (
     COPY_FROM_ROWS,
-    LedgerOutdatedError,
-    LedgerUnreachableError,
     insert_rows,
     migration_config,
     open_engine,
@@ -23,6 +21,7 @@ from ledger.database import (
     upgrade,
     writing,
 )
+from ledger.errors import LedgerOutdatedError, LedgerUnreachableError
 from ledger.tables import Block, Chain, Fact, Fund, Platform, Reading, Segment
 
 CHAIN, HASH = 420210501, "0x" + "1" * 64

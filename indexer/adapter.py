@@ -136,3 +136,23 @@ class Remembering(Protocol):
     def remember(self, markets: Mapping[str, Mapping[str, Any]]) -> None:
         """Markets (id → detail of market_created) that the ledger holds when a run starts."""
         ...
+
+
+@runtime_checkable
+class Discovering(Protocol):
+    """An adapter whose fund has contracts that factories create as time goes on.
+
+    `decode` hears the creation logs and the children's logs too: a child's from the block of its creation log on.
+    """
+
+    def creations(self) -> Sequence[LogFilter]:
+        """The factories' creation logs; each filter names the factories, for anyone can emit the same event."""
+        ...
+
+    def child_of(self, log: Log) -> str | None:
+        """The contract that a creation log announces, in lower case; None where it announces none."""
+        ...
+
+    def child_topics(self) -> tuple[frozenset[str] | None, ...]:
+        """What is wanted of each child, by position as in LogFilter; the first position names the events."""
+        ...

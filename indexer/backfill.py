@@ -4,12 +4,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-from indexer.adapter import AdapterError
+from indexer.adapter import AdapterError, LogFilter
 from indexer.commit import ChainLedger
 from indexer.facts import Prepared
 from indexer.rpc.reader import ChainReader
+from indexer.scan.children import FamilyFetcher, Sighting
 from indexer.scan.fetch import Fetched, LogFetcher
-from indexer.scan.filters import merge_filters
 from indexer.scan.planner import Stretch, holes, plan
 from indexer.scan.ranges import RangeSizer
 from ledger.kinds import BlockStatus
@@ -40,17 +40,16 @@ class Backfill:
     async def fill(self, stretch: Stretch, segments: Mapping[int, Prepared], done: Done) -> None:
         """Fetches and commits one stretch; `done` hears of each commit and of segments that failed."""
         wanted = [segments[segment] for segment in sorted(stretch.segments)]
-        filters = merge_filters(part for segment in wanted for part in segment.filters)
-        fetcher = LogFetcher(self._reader, filters, self._sizer, every_header=self._every_header)
+        fetcher = FamilyFetcher(wanted, self._fetcher_of)
         ranges = self._ranges(stretch)
-        flying: deque[asyncio.Task[Fetched]] = deque()
+        flying: deque[asyncio.Task[Sighting]] = deque()
         try:
             while True:
                 while len(flying) < AHEAD and (part := next(ranges, None)):
                     flying.append(asyncio.create_task(fetcher.fetch_final(*part)))
                 if not flying:
                     return
-                fetched = await flying.popleft()
+                fetched = await fetcher.complete(await flying.popleft())
                 broken = await self._ledger.save(fetched, wanted, BlockStatus.FINALIZED)
                 wanted = [segment for segment in wanted if segment.id not in broken]
                 await done(fetched, broken)
@@ -58,6 +57,9 @@ class Backfill:
             for task in flying:
                 task.cancel()
             await asyncio.gather(*flying, return_exceptions=True)
+
+    def _fetcher_of(self, filters: Sequence[LogFilter]) -> LogFetcher:
+        return LogFetcher(self._reader, filters, self._sizer, every_header=self._every_header)
 
     def _ranges(self, stretch: Stretch) -> Iterator[tuple[int, int]]:
         """Ranges of the stretch, each sized by what is known when it is asked for."""

@@ -4,36 +4,47 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from indexer.adapter import AdapterError, FactDraft, Log, LogFilter
+from indexer.adapter import AdapterError, Discovering, FactDraft, Log, LogFilter
 from indexer.decode import decode_logs
 from indexer.lanes import Tracked
 from indexer.rpc.reader import Header
+from indexer.scan.children import Family
 from indexer.scan.fetch import Fetched
 from indexer.scan.filters import digest_of, matching
 from ledger.blocks import BlockRow
 from ledger.columns import INT256_MIN, UINT256_MAX
 from ledger.kinds import BlockStatus
+from ledger.tables import RawLog
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A segment ready to scan: its filters, their digest, and its first block."""
+    """A segment ready to scan: its filters, their digest, its first block, and who its factories' children are."""
 
     tracked: Tracked
     filters: tuple[LogFilter, ...]
     digest: str
     start: int
+    family: Family | None = None
 
     @property
     def id(self) -> int:
         """The segment's ledger id."""
         return self.tracked.segment_id
 
+    def wanted(self, logs: Sequence[Log]) -> Sequence[Log]:
+        """Exactly the segment's logs, in the order given; raises AdapterError."""
+        return self.family.wanted(self.filters, logs) if self.family else matching(self.filters, logs)
+
 
 def prepare(tracked: Tracked, start: int) -> Prepared:
     """Asks the adapter once what it wants; raises AdapterError."""
     filters = tuple(tracked.adapter.filters())
-    return Prepared(tracked, filters, digest_of(filters), start)
+    if not isinstance(tracked.adapter, Discovering):
+        return Prepared(tracked, filters, digest_of(filters), start)
+    family = Family(tracked.adapter)
+    filters = (*filters, *family.creations)
+    return Prepared(tracked, filters, digest_of([*filters, family.rule()]), start, family)
 
 
 @dataclass
@@ -51,6 +62,19 @@ def block_row(chain_id: int, header: Header, status: BlockStatus) -> BlockRow:
     return (chain_id, header.hash, header.number, header.parent_hash, header.time, str(status))
 
 
+def log_of(row: RawLog) -> Log:
+    """A stored log as the chain gave it."""
+    return Log(
+        address=row.address,
+        topics=tuple(row.topics.split(",")) if row.topics else (),
+        data=row.data,
+        block_number=hex(row.block_number),
+        block_hash=row.block_hash,
+        transaction_hash=row.tx_hash,
+        log_index=hex(row.log_index),
+    )
+
+
 class RowMaker:
     """Makes rows for one chain. `asset_ids`: address → id."""
 
@@ -63,8 +87,8 @@ class RowMaker:
         rows = Rows()
         kept: dict[tuple[str, str], Log] = {}
         for segment in segments:
-            logs = matching(segment.filters, fetched.logs)
             try:
+                logs = segment.wanted(fetched.logs)
                 facts = [
                     row
                     for log, drafts in zip(logs, decode_logs(segment.tracked.adapter, logs), strict=True)

@@ -1,5 +1,6 @@
 """Which blocks are completely scanned for a segment's filters, and how well that is verified. Nothing here commits."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -30,17 +31,22 @@ def list_coverage(session: Session, segment_id: int, filter_digest: str) -> list
     return [(first, last) for first, last in rows]
 
 
-def extend_coverage(session: Session, added: Coverage) -> None:
+def extend_coverage(session: Session, added: Coverage, passed: Iterable[Verified] = ()) -> None:
     """Adds an interval and merges it with those it touches; the merged one has the lowest level of its parts.
 
     One interval remains of any split of the same blocks, so that how a scan was cut or interrupted leaves no trace.
+    `passed`: higher rungs that blocks in it passed.
     """
     first, last, levels = _absorb(session, added)
     merged = {"from_number": first, "to_number": last, "level": min(levels)}
     session.add(Coverage(**{**added.model_dump(), **merged}))
     session.flush()
-    if added.level >= BLOOM:
-        extend_verification(session, Verification(**{**added.model_dump(), "level": BLOOM}))
+    dense = [Verified(BLOOM, added.from_number, added.to_number)] if added.level >= BLOOM else []
+    for rung in (*dense, *passed):
+        first, last = max(rung.first, added.from_number), min(rung.last, added.to_number)
+        if first <= last:
+            interval = {"level": rung.level, "from_number": first, "to_number": last}
+            extend_verification(session, Verification(**{**added.model_dump(), **interval}))
 
 
 def extend_verification(session: Session, added: Verification) -> None:
@@ -77,9 +83,11 @@ def list_verified(session: Session, segment_id: int, filter_digest: str) -> list
     return [Verified(*row) for row in rows]
 
 
-def cut_coverage(session: Session, chain_id: int, above: int, *, now: datetime) -> None:
-    """Blocks above that height are no longer covered, nor verified, for any segment of the chain."""
+def cut_coverage(session: Session, chain_id: int, above: int, *, now: datetime, segment_id: int | None = None) -> None:
+    """Blocks above that height are no longer covered, nor verified, for any segment of the chain (or for one)."""
     of_chain = select(col(Segment.id)).where(col(Segment.chain_id) == chain_id)
+    if segment_id is not None:
+        of_chain = of_chain.where(col(Segment.id) == segment_id)
     for table in (Coverage, Verification):
         in_chain = col(table.segment_id).in_(of_chain)
         session.execute(

@@ -1,6 +1,6 @@
 """Raw logs and the facts decoded from them, in bulk. Nothing here commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -39,6 +39,20 @@ def insert_logs(session: Session, rows: Iterable[Sequence[Any]]) -> None:
 def insert_facts(session: Session, rows: Iterable[Sequence[Any]]) -> None:
     """Adds facts, values in the order of FACT_COLUMNS; a fact that is there stays."""
     insert_rows(session, Fact, FACT_COLUMNS, rows)
+
+
+def walk_logs_by(session: Session, chain_id: int, addresses: Collection[str], *, above: int) -> Iterator[RawLog]:
+    """Raw logs of these contracts in blocks higher than `above`, by place, a few in memory at a time."""
+    query = (
+        select(RawLog)
+        .where(
+            col(RawLog.chain_id) == chain_id,
+            col(RawLog.block_number) > above,
+            col(RawLog.address).in_(sorted(addresses)),
+        )
+        .order_by(col(RawLog.block_number), col(RawLog.log_index))
+    )
+    return iter(session.scalars(query.execution_options(yield_per=5000)))
 
 
 def list_asset_ids(session: Session, chain_id: int) -> dict[str, int]:

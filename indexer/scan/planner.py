@@ -30,6 +30,12 @@ def holes(wanted: Interval, covered: Iterable[Interval]) -> list[Interval]:
     return [*missing, (first, last)] if first <= last else missing
 
 
+def inner_hole(first: int, covered: Sequence[Interval]) -> int | None:
+    """The lowest block from `first` on that is not covered although a higher one is; None where there is none."""
+    missing = holes((first, max((end for _, end in covered), default=first - 1)), covered)
+    return missing[0][0] if missing else None
+
+
 def plan(missing: Mapping[int, Sequence[Interval]]) -> list[Stretch]:
     """Segment → its holes, as ascending stretches in which the same segments are missing: one request serves all."""
     edges = sorted({edge for parts in missing.values() for first, last in parts for edge in (first, last + 1)})

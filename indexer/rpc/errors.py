@@ -7,7 +7,8 @@ ChainError
 │   ├── ThrottledError        asked too often (`retry_after` in seconds, if it was said)
 │   ├── UnavailableError      no connection, timeout, 5xx, HTML instead of JSON, cut-off JSON, a head that lags
 │   ├── StateMissingError     this provider does not keep that state, or the recording does not hold it
-│   └── UntruthError          the answer contradicts itself or a header: another provider must say
+│   ├── UntruthError          the answer contradicts itself or a header: another provider must say
+│   └── NobodyElseError       another provider was demanded, and there is none
 ├── RevertError               the contract refused: an answer, not a failure
 ├── WrongChainError           the provider serves another chain or recording: never asked again
 └── RequestError              the provider will never answer this: unknown method, bad parameters, no key
@@ -56,6 +57,10 @@ class StateMissingError(RetryableError):
 
 class UntruthError(RetryableError):
     """The answer cannot be true."""
+
+
+class NobodyElseError(RetryableError):
+    """Another provider was demanded, and there is none."""
 
 
 class RevertError(ChainError):

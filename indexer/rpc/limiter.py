@@ -11,6 +11,7 @@ MOST_RATE = 1e6
 INCREASE = 1.0  # requests a second more after each answer
 DECREASE = 0.5
 PENALTY_SECONDS = 1.0  # Pause after a refusal that names none.
+LEAST_AT_ONCE = 10  # Requests that a batch may hold at any rate: head and logs of one range stay together.
 LONGEST_PAUSE = 120.0  # A provider that says "come back tomorrow" is asked again sooner: others may be worse.
 
 
@@ -21,6 +22,15 @@ class Limiter:
         self.rate = rate
         self._next = 0.0
         self._was_refused = False
+        self._slowed_at = float("-inf")
+
+    def pause(self, now: float) -> float:
+        """Seconds until a request could be sent."""
+        return max(0.0, self._next - now)
+
+    def most_at_once(self) -> int | None:
+        """How many requests a batch may hold: what a second allows, once the provider refused; None before."""
+        return max(LEAST_AT_ONCE, int(self.rate)) if self._was_refused else None
 
     def reserve(self, now: float, requests: int = 1) -> float:
         """Seconds to wait before sending; the slots of `requests` requests are taken."""
@@ -33,10 +43,15 @@ class Limiter:
         faster = self.rate + INCREASE if self._was_refused else self.rate * GROWTH
         self.rate = min(MOST_RATE, faster)
 
-    def throttled(self, now: float, retry_after: float | None) -> float:
-        """The provider refused: half as fast after a pause. Returns the pause in seconds."""
-        slower = self.rate * DECREASE
-        self.rate = max(LEAST_RATE, slower if self._was_refused else min(slower, AFTER_FIRST_REFUSAL))
+    def throttled(self, now: float, retry_after: float | None, *, sent: float | None = None) -> float:
+        """The provider refused: half as fast after a pause. Returns the pause in seconds.
+
+        A request sent before the last slowing down says nothing about the new rate: only its pause counts.
+        """
+        if sent is None or sent >= self._slowed_at:
+            slower = self.rate * DECREASE
+            self.rate = max(LEAST_RATE, slower if self._was_refused else min(slower, AFTER_FIRST_REFUSAL))
+            self._slowed_at = now
         self._was_refused = True
         pause = min(LONGEST_PAUSE, PENALTY_SECONDS if retry_after is None else max(0.0, retry_after))
         self._next = max(self._next, now + pause)

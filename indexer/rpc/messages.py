@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from indexer.adapter import Log, LogFilter
-from indexer.rpc.reader import Header
+from indexer.rpc.reader import Header, Receipt
 
 ResultT = TypeVar("ResultT")
 
@@ -35,6 +35,7 @@ class WireHeader(msgspec.Struct, frozen=True, rename="camel"):
     parent_hash: str
     timestamp: str
     logs_bloom: str = ""
+    receipts_root: str = ""
 
     def to_header(self) -> Header:
         """With numbers as numbers."""
@@ -44,6 +45,7 @@ class WireHeader(msgspec.Struct, frozen=True, rename="camel"):
             parent_hash=self.parent_hash.lower(),
             timestamp=int(self.timestamp, 16),
             logs_bloom=self.logs_bloom,
+            receipts_root=self.receipts_root.lower(),
         )
 
 
@@ -56,6 +58,7 @@ class WireReceipt(msgspec.Struct, frozen=True):
 TEXT = msgspec.json.Decoder(str)
 HEADER = msgspec.json.Decoder(WireHeader | None)
 LOGS = msgspec.json.Decoder(list[Log])
+WHOLE_RECEIPTS = msgspec.json.Decoder(list[Receipt] | None)
 RECEIPTS = msgspec.json.Decoder(list[WireReceipt] | None)
 ANYTHING = msgspec.json.Decoder(Any)
 
@@ -101,6 +104,11 @@ def filter_of(wanted: LogFilter) -> dict[str, Any]:
 def ask_receipts(number: int) -> Ask[list[WireReceipt] | None]:
     """eth_getBlockReceipts."""
     return Ask("eth_getBlockReceipts", (hex(number),), RECEIPTS)
+
+
+def ask_whole_receipts(block: int | str) -> Ask[list[Receipt] | None]:
+    """eth_getBlockReceipts with all that a receiptsRoot is made from; by number or hash."""
+    return Ask("eth_getBlockReceipts", (hex(block) if isinstance(block, int) else block,), WHOLE_RECEIPTS)
 
 
 def ask_call(to: str, data: bytes, at: Header) -> Ask[str]:

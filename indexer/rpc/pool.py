@@ -1,7 +1,7 @@
 """Several providers of one chain behind one face: failover, recovery, pace, identity. Implements ChainReader."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,15 +13,13 @@ from indexer.rpc.client import RpcClient
 from indexer.rpc.errors import (
     AnswerTooLargeError,
     ChainError,
-    RangeTooWideError,
     RequestError,
     RevertError,
     StateMissingError,
-    ThrottledError,
     UnavailableError,
     UntruthError,
-    WrongChainError,
 )
+from indexer.rpc.failover import NOBODY, Failover, Whom
 from indexer.rpc.messages import (
     ANYTHING,
     Ask,
@@ -33,27 +31,30 @@ from indexer.rpc.messages import (
     ask_logs,
     ask_logs_of,
     ask_receipts,
+    ask_whole_receipts,
 )
+from indexer.rpc.metrics import ProviderMetrics
 from indexer.rpc.multicall import CALLS_AT_ONCE, answer_of, decode_aggregate3, encode_aggregate3, encode_call
-from indexer.rpc.provider import Pace, Provider
-from indexer.rpc.reader import CallAnswer, ChainTerms, Header, LogBatch
+from indexer.rpc.provider import About, Keeps, Pace, Provider
+from indexer.rpc.reader import CallAnswer, ChainTerms, Header, LogBatch, Receipts, Word
 from indexer.scan.verify import HEAD, SHAPE, logs_repeated, ordered_logs
 
 T = TypeVar("T")
-Work = Callable[[Provider], Awaitable[T]]
-NOBODY: frozenset[str] = frozenset()
 
 HEADERS_AT_ONCE = 100
 AGGREGATES_AT_ONCE = 16  # Multicalls in one request: far below what providers allow a batch.
 LOGS_AT_ONCE = 50
-ROUNDS = 4  # How often all providers are asked before the chain counts as unreachable.
-THROTTLED_ROUNDS = 24  # Being told to slow down is no outage: halving 24 times reaches any rate.
-ROUND_SECONDS = 0.25
+TAGLESS = (RequestError, StateMissingError)
 
 
 def parts_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
     """The sequence in pieces of at most `size`."""
     return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+def state_at(*headers: Header) -> About:
+    """What calls at these blocks need."""
+    return About(Keeps.STATE, min(header.number for header in headers))
 
 
 class ProviderPool:
@@ -75,7 +76,7 @@ class ProviderPool:
             taken = sum(p.client.name == client.name for p in self._providers)
             name = f"{client.name}#{taken + 1}" if taken else client.name
             self._providers.append(Provider(client, name, self._pace))
-        self._turn = 0
+        self._failover = Failover(terms, self._providers, self._pace)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,8 +97,25 @@ class ProviderPool:
         return sum(provider.client.requests for provider in self._providers)
 
     def standing(self) -> Mapping[str, str]:
-        """Provider → "ok" or why it is not asked."""
-        return {p.name: p.out or p.complaint or "ok" for p in self._providers}
+        """As ChainReader says."""
+        return {provider.name: provider.standing() for provider in self._providers}
+
+    def metrics(self) -> list[ProviderMetrics]:
+        """What each provider did so far."""
+        return [provider.metrics() for provider in self._providers]
+
+    def voices(self) -> int:
+        """As ChainReader says."""
+        return self._failover.voices()
+
+    def distrust(self, provider: str, reason: str) -> None:
+        """As ChainReader says."""
+        self._failover.distrust(provider, reason)
+
+    async def wait_for_head(self, seconds: float) -> bool:
+        """As ChainReader says."""
+        await self._pace.sleep(seconds)
+        return False
 
     async def header(self, block: int | str) -> Header | None:
         """As ChainReader says; a tag must be answered, a number or hash may be unknown to everyone."""
@@ -114,26 +132,34 @@ class ProviderPool:
                 raise UntruthError(f"{provider.name}: asked for block {block}, got {header.number} {header.hash}")
             return header
 
+        about = About(Keeps.BLOCKS, block) if isinstance(block, int) else None
         try:
-            return await self._ask(work)
+            return await self._failover.ask(work, Whom(about=about))
         except StateMissingError:
             return None
 
-    async def heads(self) -> tuple[Header, Header | None]:
+    async def heads(self, *, expected: int = 0) -> tuple[Header, Header | None]:
         """As ChainReader says."""
+        first = await self._failover.ask(self._heads_of)
+        if first[0].number >= expected or self.voices() < 2:
+            return first
+        others = await self._failover.everyone(self._heads_of)
+        return max([first, *others.values()], key=lambda heads: heads[0].number)
 
-        async def work(provider: Provider) -> tuple[Header, Header | None]:
-            latest, finalized = await provider.batch([ask_header("latest"), ask_header("finalized")])
-            if isinstance(latest, ChainError):
-                raise latest
-            if latest is None:
-                raise UnavailableError(f"{provider.name}: no latest block")
-            # Not every chain has the tag, and a young one has nothing final yet: neither is a failure.
-            if isinstance(finalized, ChainError) and not isinstance(finalized, RequestError | StateMissingError):
-                raise finalized
-            return latest.to_header(), finalized.to_header() if isinstance(finalized, WireHeader) else None
-
-        return await self._ask(work)
+    async def _heads_of(self, provider: Provider) -> tuple[Header, Header | None]:
+        """Both by one provider; one that does not know the tag is asked for it once only."""
+        asks = [ask_header("latest"), *([ask_header("finalized")] if provider.has_final_tag else [])]
+        latest, *finals = await provider.batch(asks)
+        if latest is None:
+            raise UnavailableError(f"{provider.name}: no latest block")
+        for said in (latest, *finals):
+            # Not every chain has the tag, and a young one has nothing final yet.
+            if isinstance(said, ChainError) and (said is latest or not isinstance(said, TAGLESS)):
+                raise said
+        provider.has_final_tag = not any(isinstance(said, RequestError) for said in finals) and bool(finals)
+        head: Header = latest.to_header()
+        provider.head = head.number
+        return head, finals[0].to_header() if finals and isinstance(finals[0], WireHeader) else None
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """As ChainReader says."""
@@ -144,35 +170,49 @@ class ProviderPool:
         async def work(provider: Provider) -> list[Header]:
             found = await provider.all_of([ask_header(number) for number in numbers])
             if None in found:
-                raise UnavailableError(f"{provider.name}: block {numbers[found.index(None)]} is not there")
+                missing = numbers[found.index(None)]
+                kind = StateMissingError if provider.is_pruned(missing) else UnavailableError
+                raise kind(f"{provider.name}: block {missing} is not there")
             headers = [wire.to_header() for wire in found]
             if [header.number for header in headers] != list(numbers):
                 raise UntruthError(f"{provider.name}: asked for blocks {numbers[0]}–{numbers[-1]}, got others")
             return headers
 
-        return await self._ask(work)
+        return await self._failover.ask(work, Whom(about=About(Keeps.BLOCKS, min(numbers))))
 
     async def logs(
-        self, filters: Sequence[LogFilter], first: int, last: int, *, avoid: frozenset[str] = NOBODY
+        self,
+        filters: Sequence[LogFilter],
+        first: int,
+        last: int,
+        *,
+        avoid: frozenset[str] = NOBODY,
+        without: frozenset[str] = NOBODY,
     ) -> LogBatch:
         """As ChainReader says: level 0 (shape) and 1 (the same provider's head) of the verification ladder."""
         asks: list[Ask[Any]] = [ask_head(), *(ask_logs(wanted, first, last) for wanted in filters)]
 
         async def work(provider: Provider) -> LogBatch:
             head, *answers = await provider.all_of(asks)
-            if int(head, 16) < last:
+            provider.head = int(head, 16)
+            if provider.head < last:
                 # A lagging node gives a partial list without any error.
-                raise UnavailableError(f"{provider.name}: its head {int(head, 16)} is below block {last}")
+                raise UnavailableError(f"{provider.name}: its head {provider.head} is below block {last}")
             where = f"{provider.name}: logs of {first}–{last}"
             if any(logs_repeated(answer) for answer in answers):
                 raise UntruthError(f"{where}: the same log twice")
             logs = ordered_logs((log for answer in answers for log in answer), first, last, where)
             return LogBatch(logs, provider.name, HEAD)
 
-        return await self._ask(work, avoid=avoid)
+        return await self._failover.ask(work, Whom(avoid, without, About(Keeps.BLOCKS, first)))
 
     async def logs_of(
-        self, filters: Sequence[LogFilter], block_hashes: Sequence[str], *, avoid: frozenset[str] = NOBODY
+        self,
+        filters: Sequence[LogFilter],
+        block_hashes: Sequence[str],
+        *,
+        avoid: frozenset[str] = NOBODY,
+        without: frozenset[str] = NOBODY,
     ) -> list[LogBatch]:
         """As ChainReader says: a block named by hash needs no head, only the shape."""
 
@@ -184,7 +224,7 @@ class ProviderPool:
                 for at, block_hash in enumerate(block_hashes)
             ]
 
-        return await self._ask(work, avoid=avoid)
+        return await self._failover.ask(work, Whom(avoid, without))
 
     def _of_block(self, provider: Provider, block_hash: str, answers: list[Any]) -> LogBatch:
         where = f"{provider.name}: logs of block {block_hash}"
@@ -206,7 +246,19 @@ class ProviderPool:
             logs = ordered_logs((log for receipt in receipts for log in receipt.logs), number, number, where)
             return LogBatch(logs, provider.name, SHAPE)
 
-        return await self._ask(work)
+        return await self._failover.ask(work, Whom(about=About(Keeps.BLOCKS, number)))
+
+    async def receipts(self, block: int | str, *, without: frozenset[str] = NOBODY) -> Receipts:
+        """As ChainReader says."""
+
+        async def work(provider: Provider) -> Receipts:
+            (receipts,) = await provider.all_of([ask_whole_receipts(block)])
+            if receipts is None:
+                raise UnavailableError(f"{provider.name}: no receipts of block {block}")
+            return Receipts(sorted(receipts, key=lambda r: int(r.transaction_index, 16)), provider.name)
+
+        about = About(Keeps.BLOCKS, block) if isinstance(block, int) else None
+        return await self._failover.ask(work, Whom(without=without, about=about))
 
     async def calls(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer]:
         """As ChainReader says; a call that fails alone never spoils the others."""
@@ -234,8 +286,15 @@ class ProviderPool:
         if target is None or not asked:
             return answers
         asks = [ask_call(target, encode_aggregate3(parts[n][0]), parts[n][1]) for n in asked]
+
+        async def work(provider: Provider) -> list[Any]:
+            results = await provider.batch(asks)
+            if all(isinstance(result, StateMissingError) for result in results):
+                raise results[0]  # One that keeps no state that old is not asked call by call.
+            return results
+
         try:
-            results = await self._ask(lambda provider: provider.batch(asks))
+            results = await self._failover.ask(work, Whom(about=state_at(*(parts[n][1] for n in asked))))
         except (RevertError, StateMissingError, AnswerTooLargeError, RequestError):
             return answers
         for n, result in zip(asked, results, strict=True):
@@ -259,81 +318,34 @@ class ProviderPool:
                 raise StateMissingError(f"{provider.name}: state of block {at.number} is not complete here")
 
         with suppress(StateMissingError):  # Nobody has it: the answers say so one by one.
-            await self._ask(work)
+            await self._failover.ask(work, Whom(about=state_at(at)))
         return [answers[n] for n in range(len(calls))]
 
     async def code(self, address: str, number: int) -> bytes:
         """As ChainReader says."""
         asks = [ask_code(address, number)]
-        (answer,) = await self._ask(lambda provider: provider.all_of(asks))
+        (answer,) = await self._failover.ask(
+            lambda provider: provider.all_of(asks), Whom(about=About(Keeps.STATE, number))
+        )
         return bytes.fromhex(answer[2:])
 
     async def request(self, method: str, params: Sequence[Any]) -> Any:
         """Any other method, its result as JSON; for web3's contract work, see `bridge`."""
         asks = [Ask(method, tuple(params), ANYTHING)]
-        (answer,) = await self._ask(lambda provider: provider.all_of(asks))
+        (answer,) = await self._failover.ask(lambda provider: provider.all_of(asks))
         return answer
 
-    async def confirms(self, header: Header) -> bool:
-        """Whether nobody who knows that height names another block there (with a second voice where there is one)."""
+    async def confirms(self, header: Header) -> Word:
+        """As ChainReader says; those who contradict the majority are set aside."""
 
-        async def voice(provider: Provider) -> str | None:
-            try:
-                await provider.check(self.terms)
-                (found,) = await provider.all_of([ask_header(header.number)])
-            except ChainError:
-                return None
-            return None if found is None else str(found.hash)
+        async def work(provider: Provider) -> str | None:
+            (found,) = await provider.all_of([ask_header(header.number)])
+            return None if found is None else found.to_header().hash
 
-        voices = await asyncio.gather(*(voice(p) for p in self._providers if p.out is None))
-        return all(said in (None, header.hash) for said in voices)
-
-    async def _ask(self, work: Work[T], *, avoid: frozenset[str] = NOBODY) -> T:
-        """The first good answer of any provider; raises what all of them said when none has one."""
-        said: dict[str, ChainError] = {}
-        rounds = throttled = 0
-        while rounds < ROUNDS and throttled < THROTTLED_ROUNDS:
-            said = {}
-            for provider in self._in_order(avoid):
-                try:
-                    await provider.check(self.terms)
-                    result = await work(provider)
-                except (RangeTooWideError, AnswerTooLargeError, RevertError):
-                    provider.answered()
-                    raise
-                except (StateMissingError, RequestError) as error:
-                    said[provider.name] = error
-                except ChainError as error:
-                    provider.failed(error)
-                    said[provider.name] = error
-                else:
-                    provider.answered()
-                    return result
-            if not any(isinstance(e, ThrottledError | UnavailableError | UntruthError) for e in said.values()):
-                break
-            is_throttled = any(isinstance(error, ThrottledError) for error in said.values())
-            throttled, rounds = throttled + is_throttled, rounds + (not is_throttled)
-            if rounds < ROUNDS and not is_throttled:
-                await self._pace.sleep(ROUND_SECONDS * 2 ** (rounds - 1))
-        raise self._verdict(said)
-
-    def _in_order(self, avoid: frozenset[str]) -> list[Provider]:
-        """Those that serve this chain: healthy before set aside, avoided ones last, taking turns."""
-        usable = [provider for provider in self._providers if provider.out is None]
-        self._turn += 1
-        turned = [usable[(n + self._turn) % len(usable)] for n in range(len(usable))]
-        now = self._pace.monotonic()
-        return sorted(turned, key=lambda p: (p.name in avoid, p.quiet_until > now))
-
-    def _verdict(self, said: Mapping[str, ChainError]) -> ChainError:
-        """One error for all of it: kinder kinds only when everybody said so."""
-        if not self._providers:
-            return UnavailableError(f"{self.terms.slug}: no endpoint is set; name one in the chain's rpc setting")
-        if not said:
-            return WrongChainError("; ".join(p.out for p in self._providers if p.out))
-        errors = list(said.values())
-        text = "; ".join(dict.fromkeys(str(error) for error in errors))
-        for kind in (StateMissingError, RequestError, ThrottledError, WrongChainError):
-            if all(isinstance(error, kind) for error in errors):
-                return kind(text)
-        return UnavailableError(f"{self.terms.slug}: no provider has an answer ({text})")
+        said = await self._failover.everyone(work)
+        others = [name for name, found in said.items() if found != header.hash]
+        if len(said) - len(others) >= max(2, len(others) + 1):
+            for name in others:
+                self.distrust(name, f"{name}: block {header.number} is {said[name]} there, {header.hash} elsewhere")
+            return Word.CONFIRMED
+        return Word.CONTRADICTED if others else Word.ALONE

@@ -4,13 +4,26 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from indexer.rpc.client import RpcClient
-from indexer.rpc.errors import ChainError, RequestError, RevertError, ThrottledError, WrongChainError
+from indexer.rpc.errors import (
+    AnswerTooLargeError,
+    ChainError,
+    RangeTooWideError,
+    RequestError,
+    RevertError,
+    StateMissingError,
+    ThrottledError,
+    UnavailableError,
+    WrongChainError,
+)
 from indexer.rpc.limiter import Limiter
 from indexer.rpc.messages import ANYTHING, TEXT, Ask, ask_chain_id
+from indexer.rpc.metrics import ProviderMetrics, Tally
 from indexer.rpc.reader import ChainTerms
 from ledger.kinds import SourceKind
 
@@ -18,15 +31,39 @@ log = logging.getLogger(__name__)
 
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 60.0
+BUSY_SECONDS = 1.0  # A provider that must pause longer lets others go first.
+LATE_SECONDS = 30.0  # How long one whose head lagged is asked last for the head.
+RELEARN_SECONDS = 3600.0  # After that, what a provider does not keep is tried again.
+RECENT_BLOCKS = 128  # Full nodes keep that many states: what is missing above is lag, not pruning.
+OUTAGE_SECONDS = 30.0  # After being away that long another chain may answer there.
+QUIET_SECONDS = 300.0  # A provider that comes and goes is two log lines in that time.
+PATIENCE = {"eth_getLogs": 60.0, "eth_getBlockReceipts": 60.0}  # Seconds for a whole answer, whatever trickles in.
+USUAL_PATIENCE = 20.0
 REPLAY_CLIENT = "backstop-replay"
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Where time comes from and how to wait: a monotonic clock in seconds, and a sleep."""
+    """Where time comes from and how to wait: a monotonic clock in seconds, a sleep, a time limit."""
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    limit: Callable[[float], AbstractAsyncContextManager[object]] = asyncio.timeout
+
+
+class Keeps(StrEnum):
+    """What a provider may keep only for newer blocks."""
+
+    STATE = "state"
+    BLOCKS = "blocks"
+
+
+@dataclass(frozen=True)
+class About:
+    """What a question needs: that kind of data at that height."""
+
+    keeps: Keeps
+    number: int
 
 
 class Provider:
@@ -35,24 +72,48 @@ class Provider:
     def __init__(self, client: RpcClient, name: str, pace: Pace) -> None:
         self.client = client
         self.name = name
+        self.host = client.name
         self.out: str | None = None
         self.complaint: str | None = None
         self.quiet_until = 0.0
+        self.head: int | None = None
+        self.has_final_tag = True
+        self._late_until = 0.0
+        self._floors: dict[Keeps, tuple[int, float]] = {}
+        self._tally = Tally()
         self._failures = 0
+        self._failed_since: float | None = None
+        self._spoke_at = float("-inf")
+        self._was_heard = False
         self._pace = pace
         self._limiter = Limiter()
         self._is_checked = False
         self._checking = asyncio.Lock()
 
     async def batch(self, asks: Sequence[Ask[Any]]) -> list[Any]:
-        """As RpcClient.batch, at this provider's pace."""
+        """As RpcClient.batch, at this provider's pace: in pieces, once it refused to be asked so much."""
+        size = self._limiter.most_at_once() or len(asks)
+        return [answer for at in range(0, len(asks), size) for answer in await self._send(asks[at : at + size])]
+
+    async def _send(self, asks: Sequence[Ask[Any]]) -> list[Any]:
         wait = self._limiter.reserve(self._pace.monotonic(), len(asks))
         if wait > 0:
             await self._pace.sleep(wait)
-        results = await self.client.batch(asks)
-        throttled = next((result for result in results if isinstance(result, ThrottledError)), None)
-        if throttled:
-            raise throttled
+        sent, method = self._pace.monotonic(), asks[-1].method
+        patience = PATIENCE.get(method, USUAL_PATIENCE)
+        try:
+            async with self._pace.limit(patience):
+                results = await self.client.batch(asks)
+            for result in results:
+                if isinstance(result, ThrottledError):
+                    raise result
+        except ThrottledError as error:
+            self._limiter.throttled(self._pace.monotonic(), error.retry_after, sent=sent)
+            raise
+        except TimeoutError as error:
+            raise UnavailableError(f"{self.name}: {method} was not answered whole in {patience:.0f} s") from error
+        finally:
+            self._tally.answered(method, len(asks), self._pace.monotonic() - sent)
         self._limiter.succeeded()
         return results
 
@@ -64,33 +125,94 @@ class Provider:
                 raise result
         return results
 
-    def failed(self, error: ChainError) -> None:
-        """Not asked for a while, twice as long each time; the log hears of the first failure only."""
-        if isinstance(error, WrongChainError):
-            self.out = str(error)
-            log.error("%s", error)
+    def reluctance(self, now: float, about: About | None) -> tuple[bool, ...]:
+        """Why others should be asked first, weightiest first; all False for a provider in good standing."""
+        floor, until = self._floors.get(about.keeps, (-1, now)) if about else (-1, now)
+        lacks = about is not None and about.number <= floor and until > now
+        is_late = about is None and self._late_until > now
+        return lacks, self.quiet_until > now, is_late, self._limiter.pause(now) > BUSY_SECONDS
+
+    def is_pruned(self, number: int) -> bool:
+        """Whether a block that is missing here must have been there: this provider's head is far above it."""
+        return self.head is not None and number + RECENT_BLOCKS <= self.head
+
+    def lags(self) -> None:
+        """Its head was lower than another's: asked last for the head for a while."""
+        self._late_until = self._pace.monotonic() + LATE_SECONDS
+
+    def judge(self, error: ChainError, about: About | None = None) -> None:
+        """What a failed question says of the provider's standing."""
+        self._tally.failures[type(error).__name__] += 1
+        match error:
+            case RangeTooWideError() | AnswerTooLargeError() | RevertError():
+                self.answered()
+            case StateMissingError():
+                self._learn(about)
+            case RequestError() | ThrottledError():
+                pass
+            case WrongChainError():
+                self.out = str(error)
+                log.error("%s", error)
+            case _:
+                self._set_aside(error)
+
+    def _learn(self, about: About | None) -> None:
+        """What it does not keep at that height it keeps at no lower one either; for a while, as nodes are exchanged."""
+        if about is None or not self.is_pruned(about.number):
             return
-        if isinstance(error, ThrottledError):
-            self._limiter.throttled(self._pace.monotonic(), error.retry_after)
-            return
-        backoff = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**self._failures)
-        self.quiet_until = self._pace.monotonic() + backoff
-        self._failures = min(self._failures + 1, 10)
-        if self.complaint is None:
+        now = self._pace.monotonic()
+        floor, until = self._floors.get(about.keeps, (-1, now))
+        self._floors[about.keeps] = max(about.number, floor if until > now else -1), now + RELEARN_SECONDS
+
+    def _set_aside(self, error: ChainError) -> None:
+        """Not asked for a while, twice as long each time; it says once more which chain it serves when it is back."""
+        now = self._pace.monotonic()
+        if now >= self.quiet_until:  # Questions that were under way when it failed are one failure with it.
+            self.quiet_until = now + min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**self._failures)
+            self._failures = min(self._failures + 1, 10)
+            self._tally.set_aside += 1
+        self._failed_since = now if self._failed_since is None else self._failed_since
+        if not self._was_heard and now - self._spoke_at >= QUIET_SECONDS:
+            self._spoke_at, self._was_heard = now, True
             log.warning("provider %s is set aside: %s", self.name, error)
         self.complaint = str(error)
 
     def answered(self) -> None:
         """Back in the first row."""
-        if self.complaint is not None:
+        if self._was_heard:
             log.warning("provider %s answers again", self.name)
-        self.complaint, self._failures, self.quiet_until = None, 0, 0.0
+        self._was_heard = False
+        self.complaint, self._failed_since, self._failures, self.quiet_until = None, None, 0, 0.0
+
+    def metrics(self) -> ProviderMetrics:
+        """Its counts as they stand."""
+        return ProviderMetrics(
+            provider=self.name,
+            standing=self.standing(),
+            http_requests=self.client.requests,
+            rate=self._limiter.rate,
+            throttles=self._tally.failures[ThrottledError.__name__],
+            set_aside=self._tally.set_aside,
+            head=self.head,
+            failures=dict(self._tally.failures),
+            methods=self._tally.methods(),
+        )
+
+    def standing(self) -> str:
+        """ "ok" or why it is not asked."""
+        return self.out or self.complaint or "ok"
 
     async def check(self, terms: ChainTerms) -> None:
-        """Once: chain id and, for recordings, slug and kind; raises WrongChainError with the fix."""
+        """At first and after an outage: chain id (and recording); raises WrongChainError with the fix."""
+        if self._is_known():
+            return
+        was_waiting = self._checking.locked()
         async with self._checking:
-            if self._is_checked:
+            if self._is_known():
                 return
+            if was_waiting and self.quiet_until > self._pace.monotonic():
+                # It has just failed to say so; each of many waiting questions would wait as long again.
+                raise UnavailableError(self.complaint or f"{self.name} does not answer")
             (answer,) = await self.all_of([ask_chain_id()])
             found = int(answer, 16)
             if found != terms.id:
@@ -98,8 +220,13 @@ class Provider:
                     f"{self.name} serves chain id {found}, but {terms.slug} is {terms.id}: "
                     "correct its endpoints, it will not be asked"
                 )
-            await (self._check_live(terms) if terms.kind == SourceKind.LIVE else self._check_recording(terms))
-            self._is_checked = True
+            if not self._is_checked:
+                await (self._check_live(terms) if terms.kind == SourceKind.LIVE else self._check_recording(terms))
+            self._is_checked, self._failed_since = True, None
+
+    def _is_known(self) -> bool:
+        since = self._failed_since
+        return self._is_checked and (since is None or self._pace.monotonic() - since < OUTAGE_SECONDS)
 
     async def _check_live(self, terms: ChainTerms) -> None:
         """A replay never passes for a real chain, whatever id it answers."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -11,13 +12,14 @@ from ledger.kinds import SourceKind
 
 
 class Header(msgspec.Struct, frozen=True):
-    """A block header; hashes in lower case, `timestamp` in unix seconds, `logs_bloom` 0x text, "" if not given."""
+    """A block header; hashes in lower case, `timestamp` in unix seconds, bloom and root 0x text, "" if not given."""
 
     number: int
     hash: str
     parent_hash: str
     timestamp: int
     logs_bloom: str = ""
+    receipts_root: str = ""
 
     @property
     def time(self) -> datetime:
@@ -35,6 +37,41 @@ class LogBatch(msgspec.Struct, frozen=True):
     logs: list[Log]
     provider: str
     level: int
+
+
+class Receipt(msgspec.Struct, frozen=True, rename="camel"):
+    """What of a receipt its block's receiptsRoot is made from, and its logs; quantities are hex text.
+
+    `root` stands where `status` is in blocks before Byzantium; the deposit fields are those of the OP stack.
+    """
+
+    logs: list[Log]
+    transaction_index: str
+    cumulative_gas_used: str
+    logs_bloom: str
+    type: str = "0x0"
+    status: str | None = None
+    root: str | None = None
+    deposit_nonce: str | None = None
+    deposit_receipt_version: str | None = None
+
+
+class Receipts(msgspec.Struct, frozen=True):
+    """All receipts of one block as one provider gave them, by transaction index; nothing about them is checked."""
+
+    receipts: list[Receipt]
+    provider: str
+
+
+class Word(StrEnum):
+    """What the providers say together about a header."""
+
+    CONFIRMED = "confirmed"
+    """At least two have that hash at that height, and more than have another."""
+    CONTRADICTED = "contradicted"
+    """Others have another hash there, and they are not outvoted."""
+    ALONE = "alone"
+    """Nobody else knows that height, or nobody else answers: look twice before you believe it."""
 
 
 class CallAnswer(msgspec.Struct, frozen=True):
@@ -82,19 +119,37 @@ class ChainReader(Protocol):
         ...
 
     async def logs(
-        self, filters: Sequence[LogFilter], first: int, last: int, *, avoid: frozenset[str] = frozenset()
+        self,
+        filters: Sequence[LogFilter],
+        first: int,
+        last: int,
+        *,
+        avoid: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(),
     ) -> LogBatch:
-        """Logs of final blocks first…last that match any filter; providers named in `avoid` are asked last."""
+        """Logs of final blocks first…last that match any filter.
+
+        Providers named in `avoid` are asked last; those in `without` never: NobodyElseError where there is no other.
+        """
         ...
 
     async def logs_of(
-        self, filters: Sequence[LogFilter], block_hashes: Sequence[str], *, avoid: frozenset[str] = frozenset()
+        self,
+        filters: Sequence[LogFilter],
+        block_hashes: Sequence[str],
+        *,
+        avoid: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(),
     ) -> list[LogBatch]:
-        """Logs of these blocks, named by hash, one batch a block, all from one provider."""
+        """Logs of these blocks, named by hash, one batch a block, all from one provider; the rest as for `logs`."""
         ...
 
     async def logs_from_receipts(self, number: int) -> LogBatch:
         """Every log of one final block, from its receipts: for blocks too large for eth_getLogs."""
+        ...
+
+    async def receipts(self, block: int | str, *, without: frozenset[str] = frozenset()) -> Receipts:
+        """All receipts of a block by number or hash, as `receiptsRoot` is made from them; `without` as for `logs`."""
         ...
 
     async def calls(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer]:
@@ -109,8 +164,20 @@ class ChainReader(Protocol):
         """Contract code at a final block; empty where there is none."""
         ...
 
-    async def confirms(self, header: Header) -> bool:
-        """Whether a second provider has the same hash at that height; True where no second one answers."""
+    async def confirms(self, header: Header) -> Word:
+        """What all providers together say of that hash at that height."""
+        ...
+
+    def voices(self) -> int:
+        """How many independent providers answer now: those of one host are one voice."""
+        ...
+
+    def distrust(self, provider: str, reason: str) -> None:
+        """Sets aside a provider that others contradict; logged once."""
+        ...
+
+    async def wait_for_head(self, seconds: float) -> bool:
+        """Waits that long, or less where a websocket announces a block: True. Only ever a hint to look now."""
         ...
 
     def standing(self) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from indexer.adapter import ContractCall, LogFilter
 from indexer.rpc.errors import UnavailableError
-from indexer.rpc.reader import CallAnswer, Header, LogBatch
+from indexer.rpc.reader import CallAnswer, Header, LogBatch, Receipts, Word
 
 Answering = Callable[[ContractCall, Header], CallAnswer]
 
@@ -24,7 +24,7 @@ class ChainDouble:
         self.requests += 1
         return self._headers.get(block) if isinstance(block, int) else None
 
-    async def heads(self) -> tuple[Header, Header | None]:
+    async def heads(self, *, expected: int = 0) -> tuple[Header, Header | None]:
         raise NotImplementedError("no test of ours asks for the head")
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
@@ -44,23 +44,46 @@ class ChainDouble:
         return [await self.calls(calls, at) for calls, at in wanted]
 
     async def logs(
-        self, filters: Sequence[LogFilter], first: int, last: int, *, avoid: frozenset[str] = frozenset()
+        self,
+        filters: Sequence[LogFilter],
+        first: int,
+        last: int,
+        *,
+        avoid: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(),
     ) -> LogBatch:
         raise NotImplementedError("no test of ours asks for logs")
 
     async def logs_of(
-        self, filters: Sequence[LogFilter], block_hashes: Sequence[str], *, avoid: frozenset[str] = frozenset()
+        self,
+        filters: Sequence[LogFilter],
+        block_hashes: Sequence[str],
+        *,
+        avoid: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(),
     ) -> list[LogBatch]:
         raise NotImplementedError("no test of ours asks for logs")
 
     async def logs_from_receipts(self, number: int) -> LogBatch:
         raise NotImplementedError("no test of ours asks for logs")
 
+    async def receipts(self, block: int | str, *, without: frozenset[str] = frozenset()) -> Receipts:
+        raise NotImplementedError("no test of ours asks for receipts")
+
     async def code(self, address: str, number: int) -> bytes:
         raise NotImplementedError("no test of ours asks for code")
 
-    async def confirms(self, header: Header) -> bool:
-        return True
+    async def confirms(self, header: Header) -> Word:
+        return Word.ALONE
+
+    def voices(self) -> int:
+        return 1
+
+    def distrust(self, provider: str, reason: str) -> None:
+        raise NotImplementedError("no test of ours distrusts anybody")
+
+    async def wait_for_head(self, seconds: float) -> bool:
+        raise NotImplementedError("no test of ours follows a head")
 
     def standing(self) -> Mapping[str, str]:
         return {}

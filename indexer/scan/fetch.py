@@ -8,8 +8,10 @@ from indexer.adapter import Log, LogFilter
 from indexer.rpc.errors import AnswerTooLargeError, RangeTooWideError, UntruthError
 from indexer.rpc.reader import ChainReader, Header, LogBatch
 from indexer.scan.filters import matching
+from indexer.scan.opinion import Opinion, SecondOpinion
 from indexer.scan.ranges import RangeSizer
 from indexer.scan.verify import BLOOM, HEAD, check_blooms, check_headers, suspicious_blocks
+from ledger.coverage import Verified
 
 ATTEMPTS = 4
 SUSPECTS_AT_ONCE = 50
@@ -24,6 +26,8 @@ class Fetched:
     logs: Sequence[Log]
     headers: Mapping[int, Header]
     level: int
+    passed: tuple[Verified, ...] = ()
+    """Higher rungs, and which of these blocks passed them."""
 
     @property
     def end(self) -> Header:
@@ -35,15 +39,23 @@ class LogFetcher:
     """Fetches for one set of merged filters. `every_header`: whether final blocks without logs are bloom-checked too.
 
     That takes a header for each block: right for recordings and short chains, too dear for millions of blocks.
+    `opinion`: who is asked besides, or None.
     """
 
     def __init__(
-        self, reader: ChainReader, filters: Sequence[LogFilter], sizer: RangeSizer, *, every_header: bool
+        self,
+        reader: ChainReader,
+        filters: Sequence[LogFilter],
+        sizer: RangeSizer,
+        *,
+        every_header: bool,
+        opinion: SecondOpinion | None = None,
     ) -> None:
         self._reader = reader
         self._filters = filters
         self._sizer = sizer
         self._every_header = every_header
+        self._opinion = opinion
 
     async def fetch_final(self, first: int, last: int) -> Fetched:
         """Final blocks first…last, in as many requests as their providers want."""
@@ -63,14 +75,22 @@ class LogFetcher:
             batch, headers = await self._both(first, last, liars)
             try:
                 level = await self._verify(batch, headers, is_dense=self._every_header)
+                heard = await self._hear(batch, (first, last), headers)
             except UntruthError:
                 liars |= {batch.provider}
                 if attempt == ATTEMPTS - 1:
                     raise
                 continue
             self._sizer.answered(last - first + 1, len(batch.logs))
-            return Fetched(first, last, batch.logs, needed_headers(batch.logs, headers, last), level)
+            needed = needed_headers(heard.logs, {**headers, **heard.headers}, last)
+            return Fetched(first, last, heard.logs, needed, level, heard.passed)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _hear(self, batch: LogBatch, span: tuple[int, int], headers: Mapping[int, Header]) -> Opinion:
+        """Rung 3 for final blocks."""
+        return (
+            await self._opinion.of_final(self._filters, batch, span, headers) if self._opinion else Opinion(batch.logs)
+        )
 
     async def _both(self, first: int, last: int, liars: frozenset[str]) -> tuple[LogBatch, Mapping[int, Header]]:
         """Logs and headers; together where all headers are wanted anyway."""
@@ -101,12 +121,15 @@ class LogFetcher:
             batch = LogBatch([log for part in parts for log in part.logs], parts[0].provider, HEAD)
             try:
                 level = await self._verify(batch, known, is_dense=True)
+                heard = Opinion(batch.logs)
+                if self._opinion is not None:
+                    heard = await self._opinion.of_live(self._filters, batch, headers)
             except UntruthError:
                 liars |= {batch.provider}
                 if attempt == ATTEMPTS - 1:
                     raise
                 continue
-            return Fetched(headers[0].number, headers[-1].number, batch.logs, known, level)
+            return Fetched(headers[0].number, headers[-1].number, heard.logs, known, level, heard.passed)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _verify(self, batch: LogBatch, headers: Mapping[int, Header], *, is_dense: bool) -> int:
@@ -146,4 +169,5 @@ def joined(left: Fetched, right: Fetched) -> Fetched:
         [*left.logs, *right.logs],
         {**left.headers, **right.headers},
         min(left.level, right.level),
+        (*left.passed, *right.passed),
     )

@@ -80,6 +80,13 @@ def test_intervals_of_one_rung_merge_and_those_of_others_stay_apart(engine: Engi
         assert list_verified(session, 1, "another filter") == []
 
 
+def test_what_passed_higher_rungs_counts_from_the_segments_own_first_block(engine: Engine) -> None:
+    with writing(engine) as session:
+        added = Coverage(segment_id=1, filter_digest="d", from_number=15, to_number=20, level=1, verified_at=NOW)
+        extend_coverage(session, added, [Verified(COMPARED, 10, 20), Verified(AUDITED, 12, 12)])
+        assert list_verified(session, 1, "d") == [Verified(COMPARED, 15, 20)]
+
+
 def test_a_rollback_cuts_what_was_verified_as_it_cuts_what_was_covered(engine: Engine) -> None:
     with writing(engine) as session:
         covered(session, 0, 99, 2)

@@ -24,7 +24,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $
 	  $(BIN)/pip install --disable-pip-version-check --progress-bar off --require-hashes -r $(1); }
 PROJECT = $(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 
-.PHONY: help demo serve test check format record lock clean
+.PHONY: help bench demo serve test check format record lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: $(DEV) ## The one gate: format, lint, types, import contracts, migrations
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.rigs.schema_check
 	@$(MAKE) test
+
+bench: $(DEV) ## Measure the indexer beside its ceilings (SIZE=200000 ROUNDS=1 for a quick look; docs/benchmarks.md)
+	@$(BIN)/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 format: $(DEV) ## Put the code into house style
 	$(BIN)/ruff format .

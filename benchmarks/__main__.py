@@ -1,0 +1,118 @@
+"""`make bench`: how fast the indexer is, beside the ceilings and a peer of the same minutes, and whether it was right.
+
+    make bench                         the whole of it: 1,000,000 logs, three rounds, SQLite and Postgres
+    make bench ROUNDS=1 SIZE=200000    a quick look
+    python -m benchmarks --only sqlite --rounds 1 --size 200000
+
+Every measured run is a process of its own, and after each the tables are compared with what the chain holds: a run
+that is fast and wrong fails the benchmark. Targets are printed beside what was reached; missing one is no failure,
+unless --strict is given. Figures go to build/bench.json (docs/benchmarks.md says how to read them).
+"""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from benchmarks.chain import ChainFiles, generated
+from benchmarks.least import Caps
+from benchmarks.plan import Options, Outcome, Plan
+from benchmarks.results import RESULTS, TARGETS, record
+from benchmarks.runs import POSTGRES, SQLITE, Databases, Runner, WrongRunError, postgres_server, serving
+from benchmarks.show import show_runs, show_targets
+
+CACHE = Path("build/bench")
+SMALLEST = 10_000
+
+
+def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Options]:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--size", type=int, default=1_000_000, help="logs of a full run, in thousands (default 1000000)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="how often each measurement is taken (default 3)")
+    parser.add_argument("--only", choices=(SQLITE, POSTGRES), help="one database instead of both")
+    parser.add_argument("--latency", type=int, default=50, help="milliseconds of the slow node (default 50)")
+    parser.add_argument("--blocks", type=int, default=Caps.blocks, help="the node's cap: blocks of one eth_getLogs")
+    parser.add_argument("--logs", type=int, default=Caps.logs, help="the node's cap: results of one eth_getLogs")
+    parser.add_argument("--batch", type=int, default=Caps.batch, help="the node's cap: requests of one batch")
+    parser.add_argument("--quick", action="store_true", help="only the ceiling and the indexer without latency")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=f"where figures go (default {RESULTS})")
+    parser.add_argument("--cache", type=Path, default=CACHE, help=f"where chains are kept (default {CACHE})")
+    parser.add_argument("--drop", type=int, metavar="BLOCK", help="let the node lie: it leaves out a log of this block")
+    said = parser.parse_args(arguments)
+    if said.size < SMALLEST or said.size % 5_000:
+        parser.error(f"--size: at least {SMALLEST:,}, in steps of 5,000 logs")
+    options = Options(
+        size=said.size,
+        rounds=said.rounds,
+        stores=(said.only,) if said.only else (SQLITE, POSTGRES),
+        latency=said.latency,
+        caps=Caps(said.blocks, said.logs, said.batch),
+        is_quick=said.quick,
+        drop=said.drop,
+    )
+    return said, options
+
+
+def progress_on(console: Console) -> Progress:
+    """Bars with what is measured now and the time it has taken."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console, transient=True)
+
+
+def make_chain(console: Console, cache: Path, logs: int) -> ChainFiles:
+    """The chain of this size: made once, then found."""
+    with progress_on(console) as bars:
+        bar = bars.add_task("generating the chain (once)", total=None)
+        return generated(cache, logs, lambda done, total: bars.update(bar, completed=done, total=total))
+
+
+def measure(console: Console, cache: Path, options: Options) -> Outcome:
+    """All runs of the plan; raises WrongRunError."""
+    files = make_chain(console, cache, options.largest)
+    with ExitStack() as stack:
+        rig = stack.enter_context(postgres_server()) if POSTGRES in options.stores else None
+        node = stack.enter_context(serving(files))
+        plan = Plan(options, Runner(files, node, Databases(cache, rig), options.caps), Databases(cache, rig))
+        plan.prepare(files)
+        bars = stack.enter_context(progress_on(console))
+        bar = bars.add_task("starting", total=plan.steps)
+        return plan.run(
+            lambda step, what: bars.update(bar, completed=step, description=what),
+            lambda said: console.print(said, highlight=False),
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measures, prints, records; the exit code."""
+    said, options = parse(arguments)
+    console = Console()
+    try:
+        outcome = measure(console, said.cache, options)
+    except WrongRunError as error:
+        console.print(f"[bold red]WRONG[/]: {error}", highlight=False, soft_wrap=True)
+        console.print("Nothing was recorded: the speed of a wrong run means nothing.")
+        return 1
+    show_runs(console, outcome)
+    record(said.results, outcome.values)
+    is_met = show_targets(console, outcome.values, TARGETS)
+    console.print(f"Figures are in {said.results}.")
+    return 0 if is_met or not said.strict else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

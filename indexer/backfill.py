@@ -10,8 +10,10 @@ from indexer.facts import Prepared
 from indexer.rpc.reader import ChainReader
 from indexer.scan.children import FamilyFetcher, Sighting
 from indexer.scan.fetch import Fetched, LogFetcher
+from indexer.scan.opinion import SecondOpinion
 from indexer.scan.planner import Stretch, holes, plan
 from indexer.scan.ranges import RangeSizer
+from indexer.scan.verify import ChainBlooms
 from ledger.kinds import BlockStatus
 
 AHEAD = 4
@@ -29,6 +31,8 @@ class Backfill:
         self._reader = reader
         self._ledger = ledger
         self._every_header = every_header
+        self.blooms = ChainBlooms()
+        self._opinion = SecondOpinion(reader, ledger.terms.id)
         self._sizer = RangeSizer(most_blocks=MOST_BLOCKS_WITH_HEADERS) if every_header else RangeSizer()
 
     async def missing(self, segments: Sequence[Prepared], last: int) -> list[Stretch]:
@@ -59,7 +63,7 @@ class Backfill:
             await asyncio.gather(*flying, return_exceptions=True)
 
     def _fetcher_of(self, filters: Sequence[LogFilter]) -> LogFetcher:
-        return LogFetcher(self._reader, filters, self._sizer, every_header=self._every_header)
+        return LogFetcher(self._reader, filters, self._sizer, every_header=self._every_header, opinion=self._opinion)
 
     def _ranges(self, stretch: Stretch) -> Iterator[tuple[int, int]]:
         """Ranges of the stretch, each sized by what is known when it is asked for."""

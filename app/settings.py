@@ -4,9 +4,9 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AnyHttpUrl, Field, ValidationError, field_validator
+from pydantic import AnyHttpUrl, AnyUrl, Field, UrlConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
@@ -19,7 +19,7 @@ FIXES = {
     "database_url": "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
     "data_dir": "name a directory that Backstop may create and write to",
     "funds_dir": "name a directory with fund files (*.toml), or leave it out for the shipped ones",
-    "rpc_urls": 'write JSON, chain id to a list of addresses: {"1": ["https://…", "https://…"]}',
+    "rpc_urls": 'write JSON, chain id to a list of addresses: {"1": ["https://…", "wss://…"]}',
     "host": "name one address to listen on, such as 127.0.0.1",
     "port": "write a port from 1 to 65535 (0 takes a free one)",
     "public_url": "write the whole address people type, such as https://backstop.example",
@@ -34,6 +34,9 @@ FIXES = {
     "replay_seconds": "write seconds, 10 or more",
     "stop_seconds": "write seconds, 1 or more",
 }
+
+
+NodeUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["http", "https", "ws", "wss"], host_required=True)]
 
 
 class SettingsError(Exception):
@@ -57,9 +60,9 @@ class Settings(BaseSettings):
         default=None,
         description="Directory of fund files to follow; left out, the shipped ones of real deployments",
     )
-    rpc_urls: dict[int, list[AnyHttpUrl]] = Field(
+    rpc_urls: dict[int, list[NodeUrl]] = Field(
         default_factory=dict,
-        description="Providers by chain id as JSON; a chain named here uses these instead of the shipped addresses",
+        description="Providers by chain id as JSON, instead of the shipped ones; ws and wss ones announce new blocks",
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address the site listens on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the site listens on; 0 takes a free one")

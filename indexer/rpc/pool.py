@@ -20,6 +20,7 @@ from indexer.rpc.errors import (
     UntruthError,
 )
 from indexer.rpc.failover import NOBODY, Failover, Whom
+from indexer.rpc.heads import HeadFeed, is_websocket
 from indexer.rpc.messages import (
     ANYTHING,
     Ask,
@@ -52,6 +53,11 @@ def parts_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
+def height(heads: tuple[Header, Header | None]) -> int:
+    """How high the head is."""
+    return heads[0].number
+
+
 def state_at(*headers: Header) -> About:
     """What calls at these blocks need."""
     return About(Keeps.STATE, min(header.number for header in headers))
@@ -71,7 +77,10 @@ class ProviderPool:
         self.terms = terms
         self._pace = pace or Pace()
         self._providers: list[Provider] = []
+        self.feed = HeadFeed([url for url in urls if is_websocket(url)], self._pace)
         for url in urls:
+            if is_websocket(url):
+                continue
             client = RpcClient(url, transport=transport)
             taken = sum(p.client.name == client.name for p in self._providers)
             name = f"{client.name}#{taken + 1}" if taken else client.name
@@ -88,6 +97,7 @@ class ProviderPool:
 
     async def close(self) -> None:
         """Ends all connections."""
+        await self.feed.close()
         for provider in self._providers:
             await provider.client.close()
 
@@ -114,8 +124,7 @@ class ProviderPool:
 
     async def wait_for_head(self, seconds: float) -> bool:
         """As ChainReader says."""
-        await self._pace.sleep(seconds)
-        return False
+        return await self.feed.wait(seconds)
 
     async def header(self, block: int | str) -> Header | None:
         """As ChainReader says; a tag must be answered, a number or hash may be unknown to everyone."""
@@ -143,8 +152,13 @@ class ProviderPool:
         first = await self._failover.ask(self._heads_of)
         if first[0].number >= expected or self.voices() < 2:
             return first
-        others = await self._failover.everyone(self._heads_of)
-        return max([first, *others.values()], key=lambda heads: heads[0].number)
+        said = list((await self._failover.everyone(self._heads_of)).values())
+        arrived = [heads for heads in said if heads[0].number >= expected]
+        for provider in self._providers:
+            if arrived and provider.head is not None and provider.head < expected:
+                provider.lags()
+        # Not simply the highest: one that invents a head far above all others would be believed each time.
+        return min(arrived, key=height) if arrived else max([first, *said], key=height)
 
     async def _heads_of(self, provider: Provider) -> tuple[Header, Header | None]:
         """Both by one provider; one that does not know the tag is asked for it once only."""

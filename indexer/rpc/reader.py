@@ -110,8 +110,11 @@ class ChainReader(Protocol):
         """The header by number, by hash (66 characters) or by tag; None where the chain has no such block (yet)."""
         ...
 
-    async def heads(self) -> tuple[Header, Header | None]:
-        """The newest block, and the final one by the chain's tag (None: it has none): one request to one provider."""
+    async def heads(self, *, expected: int = 0) -> tuple[Header, Header | None]:
+        """The newest block, and the final one by the chain's tag (None: it has none): one request to one provider.
+
+        A head below `expected` (our tip) makes the others asked: the lowest that reaches it counts, else the highest.
+        """
         ...
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:

@@ -41,6 +41,11 @@ def test_providers_are_read_as_json_by_chain(monkeypatch: pytest.MonkeyPatch) ->
     assert load_settings().providers() == {1: ["https://a.example/key", "http://127.0.0.1:8545/"], 10: []}
 
 
+def test_websockets_are_providers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKSTOP_RPC_URLS", '{"1": ["wss://a.example/key", "ws://127.0.0.1:8546/"]}')
+    assert load_settings().providers() == {1: ["wss://a.example/key", "ws://127.0.0.1:8546/"]}
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "fix"),
     [
@@ -50,6 +55,7 @@ def test_providers_are_read_as_json_by_chain(monkeypatch: pytest.MonkeyPatch) ->
         ("BACKSTOP_RPC_URLS", '{"1": "https://node.example"}', "write JSON"),
         ("BACKSTOP_RPC_URLS", '{"mainnet": ["https://node.example"]}', "write JSON"),
         ("BACKSTOP_RPC_URLS", '{"1": ["node.example"]}', "write JSON"),
+        ("BACKSTOP_RPC_URLS", '{"1": ["ftp://node.example"]}', "write JSON"),
         ("BACKSTOP_REAL_DATA", "nowhere", "there is no such directory"),
         ("BACKSTOP_FUNDS_DIR", "nowhere", "there is no such directory"),
         ("BACKSTOP_LOG_LEVEL", "loud", "write debug, info, warning or error"),

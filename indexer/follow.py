@@ -1,20 +1,22 @@
 """One chain followed: its segments prepared, its holes filled, its head appended block by block, its reorgs undone."""
 
 import logging
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from indexer.adapter import AdapterError
+from indexer.adapter import AdapterError, LogFilter
 from indexer.backfill import Backfill
-from indexer.chain.finality import Heads, read_heads
-from indexer.chain.reconcile import Append, BlockRef, Gap, Halt, Rollback, Same, Step, Tail, reconcile
+from indexer.chain.finality import Finality, Heads
+from indexer.chain.reconcile import BlockRef, Same, reconcile
 from indexer.commit import ChainLedger, HaltError
 from indexer.facts import Prepared, prepare
 from indexer.lanes import ChainWork, Progress, Tracked
-from indexer.rpc.errors import UntruthError
+from indexer.live import LiveLane
+from indexer.rpc.errors import StateMissingError, UntruthError
+from indexer.rpc.provider import Pace
 from indexer.rpc.reader import Header
+from indexer.scan.children import FamilyFetcher
 from indexer.scan.fetch import Fetched, LogFetcher
-from indexer.scan.filters import merge_filters
+from indexer.scan.opinion import SecondOpinion
 from indexer.scan.planner import Stretch, holes
 from indexer.scan.ranges import RangeSizer
 from indexer.starts import NotDeployedError, find_start
@@ -22,25 +24,34 @@ from ledger.kinds import BlockStatus, SegmentStatus, SourceKind
 
 log = logging.getLogger(__name__)
 
-LIVE_BLOCKS_AT_ONCE = 50
-MOST_STEPS = 10_000
-"""Steps of one poll: providers that contradict each other for ever must not hold the loop."""
+NOTE_SECONDS = 30.0
+"""How often the ledger hears that a chain answers while its head stands still."""
 
 
 class ChainFollower:
     """Brings one chain's part of the ledger up to its head, each time `poll` is called."""
 
-    def __init__(self, work: ChainWork, ledger: ChainLedger, progress: Progress | None = None) -> None:
+    def __init__(
+        self, work: ChainWork, ledger: ChainLedger, progress: Progress | None = None, *, pace: Pace | None = None
+    ) -> None:
         self._work = work
         self._reader = work.reader
         self._ledger = ledger
         self._progress = progress
+        self._pace = pace or Pace()
         self._waiting = {tracked.segment_id: tracked for tracked in work.tracked}
         self._segments: dict[int, Prepared] = {}
         self._refused: dict[int, type[AdapterError]] = {}
         self._is_open = False
         every_header = work.terms.kind != SourceKind.LIVE if work.every_header is None else work.every_header
         self._backfill = Backfill(work.reader, ledger, every_header=every_header)
+        self._live = LiveLane(work.reader, ledger, self._append)
+        self._finality = Finality(work.reader, work.terms)
+        self._final: Header | None = None
+        self._settled: tuple[str, str] | None = None
+        self._noted = 0.0
+        self._is_complete = False
+        self._snapped = ""
         self._done_blocks = 0
         self._total_blocks = 0
         self._began = 0.0
@@ -49,15 +60,31 @@ class ChainFollower:
         """One round up to the head as it is now; True when the tip reached it. Raises ChainError or SyncError."""
         if not self._is_open:
             await self._open()
-        heads = await read_heads(self._reader, self._work.terms, not_below=self._ledger.finalized or 0)
-        await self._ledger.note_head(heads.latest)
-        await self._settle(heads)
-        await self._ledger.finalize(heads.finalized)
-        await self._prepare(heads.finalized.number)
-        await self._refetch_late_segments(heads.finalized)
-        await self._fill(heads.finalized)
-        is_there = await self._walk(heads.latest, may_append=True)
-        await self._snapshots(heads.latest if is_there else heads.finalized)
+        settled, self._settled = self._settled, None
+        heads = await self._finality.read(self._final, not_below=self._ledger.finalized or 0)
+        if heads.hashes != settled:
+            is_there = await self._follow(heads)
+        else:
+            is_there = True  # The head stands still, and its hash is the one we hold.
+            await self._note(heads, at_most_every=NOTE_SECONDS)
+        self._settled = heads.hashes if is_there else None
+        return is_there
+
+    async def _follow(self, heads: Heads) -> bool:
+        """All that new heads ask for: history where some is missing; else a block at the head waits for nothing."""
+        await self._note(heads)
+        try:
+            if self._has_history(heads) and not await self._catch_up(heads):
+                return False
+            is_there = await self._live.walk(heads.latest)
+            if is_there:
+                await self._finalize(heads.finalized)
+            await self._snapshots(heads.latest if is_there else heads.finalized)
+        except HaltError as error:
+            # One provider's word never stops a chain; what the ledger itself contradicts does.
+            if error.seen is not None and not await self._live.is_certain(error.seen):
+                raise UntruthError(f"{self._work.terms.slug}: {error}; it is looked at again") from error
+            raise
         return is_there
 
     async def _open(self) -> None:
@@ -66,75 +93,64 @@ class ChainFollower:
         await self._ledger.renew_segments(segments, old=SegmentStatus.UNKNOWN, new=SegmentStatus.NEW)
         self._is_open = True
 
-    async def _settle(self, heads: Heads) -> None:
-        """Blocks held from before must still be the chain's: what was replaced meanwhile is rolled back first."""
-        tip = self._ledger.tip
-        if tip is None:
-            return
-        number = min(tip.number, heads.latest.number)
-        (header,) = await self._reader.headers([number])
-        await self._walk(header, may_append=False)
+    async def _note(self, heads: Heads, *, at_most_every: float = 0.0) -> None:
+        now = self._pace.monotonic()
+        if now - self._noted >= at_most_every:
+            await self._ledger.note_head(heads.latest)
+            self._noted = now
 
-    async def _walk(self, header: Header, *, may_append: bool) -> bool:
-        """Steps until the header is our tip (True), or until nothing more can be said now (False)."""
-        goal = header
-        for _ in range(MOST_STEPS):
-            tail = await self._ledger.tail()
-            if tail is None:
+    def _has_history(self, heads: Heads) -> bool:
+        """Whether final blocks are missing, for all segments or for some; at the head nothing is."""
+        tip, finalized = self._ledger.tip, heads.finalized
+        is_final_new = self._final is None or self._final.number < finalized.number
+        has_waiting = bool(self._waiting) and is_final_new  # They are looked for in final blocks.
+        return not self._is_complete or has_waiting or tip is None or tip.number < finalized.number
+
+    async def _catch_up(self, heads: Heads) -> bool:
+        """Final blocks by number. Blocks held from before must still be the chain's: False while that is in doubt."""
+        tip, finalized = self._ledger.tip, heads.finalized
+        if tip is not None:
+            number = min(tip.number, heads.latest.number)
+            (header,) = [heads.latest] if number == heads.latest.number else await self._reader.headers([number])
+            if not await self._live.walk(header, may_append=False):
                 return False
-            step = reconcile(tail, header)
-            if isinstance(step, Same):
-                return header.hash == goal.hash
-            if isinstance(step, Append) and not may_append:
-                return True
-            following = await self._take(step, tail, header, goal)
-            if following is None:
-                return False
-            header = following
-        raise UntruthError(f"{self._work.terms.slug}: its providers contradict each other above {goal.number}")
+        await self._finalize(finalized)
+        await self._prepare(finalized.number)
+        await self._ledger.forget_above_holes(self._segments.values())
+        await self._refetch_late_segments(finalized)
+        await self._fill(finalized)
+        self._is_complete = True
+        return True
 
-    async def _take(self, step: Step, tail: Tail, header: Header, goal: Header) -> Header | None:
-        """Does what the step says; the header to look at next, or None when the providers must be asked again later."""
-        match step:
-            case Append():
-                await self._append(header, goal)
-                return goal
-            case Gap(need=number):
-                return await self._reader.header(number)
-            case Rollback(to=to):
-                if not await self._reader.confirms(header):
-                    log.warning("%s: block %d has two versions; waiting", self._work.terms.slug, header.number)
-                    return None
-                depth = tail.tip.number - to.number
-                log.warning("%s: reorganised above block %d (depth %d)", self._work.terms.slug, to.number, depth)
-                await self._ledger.roll_back(to, header)
-                return header
-            case Halt(reason=reason):
-                if not await self._reader.confirms(header):
-                    return None
-                raise HaltError(reason)
-            case Same():
-                return None
+    async def _finalize(self, finalized: Header) -> None:
+        """The block is final from now on; never while the blocks we hold are of another branch than it is."""
+        tail = await self._ledger.tail()
+        if tail and finalized.number <= tail.tip.number and not isinstance(reconcile(tail, finalized), Same):
+            raise UntruthError(f"{self._work.terms.slug}: a provider's final block is not below its own head")
+        await self._ledger.finalize(finalized)
+        self._final = finalized
 
-    async def _append(self, header: Header, goal: Header) -> None:
-        """The next block and those that hang on it, up to the goal: logs by hash, one commit."""
-        last = min(goal.number, header.number + LIVE_BLOCKS_AT_ONCE - 1)
-        run = [header]
-        for following in await self._reader.headers(range(header.number + 1, last + 1)):
-            if following.parent_hash != run[-1].hash:
-                break
-            run.append(following)
+    async def _append(self, run: Sequence[Header]) -> bool:
+        """Consecutive blocks above our tip: logs by hash, one commit. False when they can no longer be read."""
         segments = list(self._segments.values())
-        fetched = await self._logs_of(run, segments)
-        broken = await self._ledger.save(fetched, segments, BlockStatus.UNFINALIZED)
-        self._drop(broken)
+        try:
+            fetched = await self._logs_of(run, segments)
+        except StateMissingError as error:
+            log.info("%s: block %d was replaced before it was read (%s)", self._work.terms.slug, run[0].number, error)
+            return False
+        self._drop(await self._ledger.save(fetched, segments, BlockStatus.UNFINALIZED))
         await self._snapshots(run[-1])
+        return True
 
-    async def _logs_of(self, run: list[Header], segments: list[Prepared]) -> Fetched:
-        filters = merge_filters(part for segment in segments for part in segment.filters)
-        if not filters:
+    async def _logs_of(self, run: Sequence[Header], segments: Sequence[Prepared]) -> Fetched:
+        if not any(segment.filters for segment in segments):
             return Fetched(run[0].number, run[-1].number, [], {header.number: header for header in run}, 2)
-        return await LogFetcher(self._reader, filters, RangeSizer(), every_header=True).fetch_live(run)
+        await self._ledger.recall(segments)
+        return await FamilyFetcher(segments, self._fetcher_of).fetch_live(run)
+
+    def _fetcher_of(self, filters: Sequence[LogFilter]) -> LogFetcher:
+        opinion = SecondOpinion(self._reader, self._work.terms.id)
+        return LogFetcher(self._reader, filters, RangeSizer(), every_header=True, opinion=opinion)
 
     async def _prepare(self, finalized: int) -> None:
         """Segments that were not ready: their filters and their first blocks. Those that fail become unknown.
@@ -188,6 +204,7 @@ class ChainFollower:
         """Every hole up to the finalized block, then the cursor stands at least there."""
         stretches = await self._backfill.missing(list(self._segments.values()), finalized.number)
         self._begin_progress(stretches)
+        await self._ledger.recall(self._segments.values())
         for stretch in stretches:
             await self._backfill.fill(stretch, self._segments, self._committed)
         await self._ledger.reach(finalized)
@@ -206,16 +223,18 @@ class ChainFollower:
             del self._segments[segment_id]
 
     async def _snapshots(self, up_to: Header) -> None:
-        if self._work.snapshots is not None:
+        """What is due by then; once for each block, however many polls see it."""
+        if self._work.snapshots is not None and self._snapped != up_to.hash:
             await self._work.snapshots.run(up_to)
+            self._snapped = up_to.hash
 
     def _begin_progress(self, stretches: list[Stretch]) -> None:
-        self._began = time.monotonic()
+        self._began = self._pace.monotonic()
         self._done_blocks = 0
         self._total_blocks = sum(stretch.last - stretch.first + 1 for stretch in stretches)
 
     def _show_progress(self) -> None:
         if self._progress is not None:
-            elapsed = time.monotonic() - self._began
+            elapsed = self._pace.monotonic() - self._began
             rate = self._done_blocks / elapsed if elapsed > 0 else 0.0
             self._progress(self._work.terms.slug, self._done_blocks, self._total_blocks, rate)

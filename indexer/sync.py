@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from indexer.commit import ChainLedger, HaltError, SyncError
+from indexer.commit import ChainLedger, HaltedError, HaltError, SyncError
 from indexer.follow import ChainFollower
 from indexer.lanes import ChainWork, Progress
 from indexer.rpc.errors import ChainError, UnavailableError
@@ -17,6 +17,7 @@ from ledger.kinds import ChainStatus
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 60.0
+LOOK_AGAIN_SECONDS = 0.25
 UNSETTLED_POLLS = 20
 """Polls that may end below the head (providers contradict each other, the head moves) before index-once gives up."""
 
@@ -71,23 +72,30 @@ async def _sync(
     writer: LedgerWriter, work: ChainWork, clock: Clock, *, options: SyncOptions, progress: Progress | None
 ) -> ChainOutcome:
     ledger = ChainLedger(work.terms, writer, clock)
-    follower = ChainFollower(work, ledger, progress)
+    follower = ChainFollower(work, ledger, progress, pace=options.pace)
+    try:
+        return await _follow(follower, ledger, work, options)
+    except HaltedError as error:
+        return ChainOutcome(work.terms.slug, ChainStatus.HALTED, str(error))
+    except SyncError as error:
+        # Somebody else follows this chain, or it was never registered: its row is not ours to change.
+        log.error("%s", error)
+        return ChainOutcome(work.terms.slug, ChainStatus.UNREACHABLE, str(error))
+
+
+async def _follow(follower: ChainFollower, ledger: ChainLedger, work: ChainWork, options: SyncOptions) -> ChainOutcome:
     slug = work.terms.slug
     try:
         if options.until_head:
             await _once(follower, options)
         else:
-            await _forever(follower, ledger, options)
+            await _forever(follower, ledger, work, options)
     except HaltError as error:
         log.error("%s is halted: %s", slug, error)
-        await ledger.note_status(ChainStatus.HALTED, str(error))
+        await ledger.halt(error)
         return ChainOutcome(slug, ChainStatus.HALTED, str(error))
     except ChainError as error:
         await _note_unreachable(ledger, error)
-        return ChainOutcome(slug, ChainStatus.UNREACHABLE, str(error))
-    except SyncError as error:
-        # Somebody else follows this chain, or it was never registered: its row is not ours to change.
-        log.error("%s", error)
         return ChainOutcome(slug, ChainStatus.UNREACHABLE, str(error))
     return ChainOutcome(slug, ChainStatus.FOLLOWING, tip=ledger.tip.number if ledger.tip else None)
 
@@ -96,22 +104,27 @@ async def _once(follower: ChainFollower, options: SyncOptions) -> None:
     for _ in range(UNSETTLED_POLLS):
         if await follower.poll():
             return
-        await options.pace.sleep(min(options.poll_seconds, 1.0))
+        await options.pace.sleep(min(options.poll_seconds, LOOK_AGAIN_SECONDS))
     raise UnavailableError(f"the head was not reached in {UNSETTLED_POLLS} polls: its providers disagree, or lag")
 
 
-async def _forever(follower: ChainFollower, ledger: ChainLedger, options: SyncOptions) -> None:
-    pause = options.poll_seconds
+async def _forever(follower: ChainFollower, ledger: ChainLedger, work: ChainWork, options: SyncOptions) -> None:
+    """Polls, and looks at once where a websocket announces a block; an outage is said once and ends by itself."""
+    pause, is_out = options.poll_seconds, False
     while True:
         try:
             await follower.poll()
-            pause = options.poll_seconds
         except ChainError as error:
-            await _note_unreachable(ledger, error)
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
-        await options.pace.sleep(pause)
+            await _note_unreachable(ledger, error, is_news=not is_out)
+            is_out, pause = True, min(LONGEST_PAUSE_SECONDS, pause * 2)
+            await options.pace.sleep(pause)
+            continue
+        if is_out:
+            log.warning("%s answers again", ledger.terms.slug)
+        is_out, pause = False, options.poll_seconds
+        await work.reader.wait_for_head(pause)
 
 
-async def _note_unreachable(ledger: ChainLedger, error: ChainError) -> None:
-    log.error("%s is unreachable: %s", ledger.terms.slug, error)
-    await ledger.note_status(ChainStatus.UNREACHABLE, str(error))
+async def _note_unreachable(ledger: ChainLedger, error: ChainError, *, is_news: bool = True) -> None:
+    log.log(logging.ERROR if is_news else logging.DEBUG, "%s is unreachable: %s", ledger.terms.slug, error)
+    await ledger.note_unreachable(str(error))

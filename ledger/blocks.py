@@ -66,6 +66,37 @@ def move_cursor(session: Session, held: Cursor, *, number: int, block_hash: str,
     return _count(result) == 1
 
 
+def replace_cursor(session: Session, held: Cursor, *, number: int, block_hash: str) -> None:
+    """Sets the tip back by an operator's word; a new epoch refuses every writer that did not hear of it."""
+    if not move_cursor(session, held, number=number, block_hash=block_hash, rollbacks=1):
+        raise RuntimeError(f"the cursor of chain {held.chain_id} moved while it was set back")
+    session.expire(held)
+
+
+def delete_cursor(session: Session, chain_id: int) -> None:
+    """The chain is followed from its start again."""
+    session.execute(delete(Cursor).where(col(Cursor.chain_id) == chain_id))
+
+
+def find_block_at_or_below(session: Session, chain_id: int, number: int) -> tuple[int, str] | None:
+    """(number, hash) of the highest stored block up to that height."""
+    row = session.execute(
+        select(col(Block.number), col(Block.hash))
+        .where(col(Block.chain_id) == chain_id, col(Block.number) <= number)
+        .order_by(col(Block.number).desc())
+        .limit(1)
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def lower_finalized(session: Session, chain_id: int, number: int | None) -> None:
+    """Nothing above that height is final any more (None: nothing at all); a lower mark stays."""
+    statement = update(Chain).where(col(Chain.chain_id) == chain_id)
+    if number is not None:
+        statement = statement.where(col(Chain.finalized_number) > number)
+    session.execute(statement.values(finalized_number=number).execution_options(synchronize_session=False))
+
+
 def set_finalized(session: Session, chain_id: int, anchor: BlockRow, *, before: int | None) -> None:
     """Blocks up to `anchor` are final; those of them that nothing refers to are pruned, the anchor itself stays.
 
@@ -95,7 +126,11 @@ def prune_blocks(session: Session, chain_id: int, first: int, last: int) -> None
     for table in HANGING:
         of_block: Any = table
         statement = statement.where(
-            ~exists().where(of_block.chain_id == Block.chain_id, of_block.block_hash == Block.hash)
+            ~exists().where(
+                of_block.chain_id == Block.chain_id,
+                of_block.block_number == Block.number,
+                of_block.block_hash == Block.hash,
+            )
         )
     session.execute(statement.execution_options(synchronize_session=False))
 
@@ -114,12 +149,17 @@ def record_reorg(session: Session, reorg: Reorg) -> None:
 
 
 def delete_blocks_above(session: Session, chain_id: int, number: int) -> None:
-    """Removes blocks above `number` with everything that hangs on them (foreign keys cascade)."""
-    session.execute(
-        delete(Block)
-        .where(col(Block.chain_id) == chain_id, col(Block.number) > number)
-        .execution_options(synchronize_session=False)
-    )
+    """Removes blocks above `number` with everything that hangs on them.
+
+    Readings, prices and snapshots go by foreign key; logs and facts, of which there are millions, have none.
+    """
+    for table, height in ((RawLog, RawLog.block_number), (Fact, Fact.block_number), (Block, Block.number)):
+        of_chain: Any = table
+        session.execute(
+            delete(table)
+            .where(of_chain.chain_id == chain_id, col(height) > number)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _count(result: Any) -> int:

@@ -56,6 +56,7 @@ class SegmentStatus(StrEnum):
     OK = "ok"
     UNRECONCILED = "unreconciled"
     UNKNOWN = "unknown"
+    UNVERIFIED = "unverified"  # its chain is halted: nothing since that block can be relied on
 
 
 class Role(StrEnum):
@@ -201,5 +202,6 @@ class DataStatus(StrEnum):
     UNRECONCILED = "unreconciled"
     UNDER_REVIEW = "under_review"
     SOURCE_DOWN = "source_down"
+    UNVERIFIED = "unverified"
     SIMULATED = "simulated"
     RECONSTRUCTED = "reconstructed"

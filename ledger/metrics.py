@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
 from ledger.database import insert_rows
-from ledger.tables import Metric
+from ledger.tables import Metric, Segment
 from ledger.tables.sentences import Json
 
 # Wall-clock time of the computation: the one column that may differ between two runs.
@@ -77,6 +77,16 @@ def write_metrics(session: Session, rows: Iterable[MetricRow], *, computed_at: d
     values = [(*(getattr(row, name) for name in MetricRow.__dataclass_fields__), computed_at) for row in fresh]
     insert_rows(session, Metric, _COLUMNS, values)
     return len(fresh)
+
+
+def delete_metrics_above(session: Session, chain_id: int, number: int) -> None:
+    """Removes what stands on blocks of the chain above that height, final days too: it is computed again."""
+    of_chain = select(col(Segment.id)).where(col(Segment.chain_id) == chain_id)
+    session.execute(
+        delete(Metric)
+        .where(col(Metric.segment_id).in_(of_chain), col(Metric.as_of_number) > number)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _list_stored(session: Session, rows: Sequence[MetricRow]) -> dict[tuple[object, ...], MetricRow]:

@@ -15,6 +15,32 @@ def find_chain(session: Session, chain_id: int) -> Chain | None:
     return session.get(Chain, chain_id)
 
 
+def hold_chain(session: Session, chain_id: int) -> Chain | None:
+    """The chain's row, which nobody else changes until this transaction ends."""
+    return session.get(Chain, chain_id, with_for_update={"key_share": True})
+
+
+def find_chain_by_slug(session: Session, slug: str) -> Chain | None:
+    """The row of the chain with that short name."""
+    return session.execute(select(Chain).where(col(Chain.slug) == slug)).scalar_one_or_none()
+
+
+def list_segment_ids(session: Session, chain_id: int) -> list[int]:
+    """Every segment of the chain."""
+    rows = session.execute(select(col(Segment.id)).where(col(Segment.chain_id) == chain_id).order_by(col(Segment.id)))
+    return [segment_id for (segment_id,) in rows if segment_id is not None]
+
+
+def forget_starts_above(session: Session, chain_id: int, number: int) -> None:
+    """First blocks above that height are looked for again."""
+    session.execute(
+        update(Segment)
+        .where(col(Segment.chain_id) == chain_id, col(Segment.start_number) > number)
+        .values(start_number=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def set_chain_status(session: Session, chain_id: int, status: ChainStatus, reason: str = "") -> None:
     """How the indexer stands with the chain; anything but following carries a reason."""
     session.execute(
@@ -61,6 +87,16 @@ def set_segment_status(
         update(Segment)
         .where(col(Segment.id) == segment_id)
         .values(status=str(status), status_reason=reason, status_number=number)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def mark_unverified(session: Session, chain_id: int, *, number: int, reason: str) -> None:
+    """No segment of the chain can be relied on from that block on."""
+    session.execute(
+        update(Segment)
+        .where(col(Segment.chain_id) == chain_id)
+        .values(status=str(SegmentStatus.UNVERIFIED), status_reason=reason, status_number=number)
         .execution_options(synchronize_session=False)
     )
 

@@ -21,7 +21,7 @@ from solvency.status import CUT_POINTS_VERSION
 from solvency.timeline import DayPlan, join_digests, list_points, plan_days
 from solvency.usage import draft_usage, read_runway
 from solvency.valuation import draft_money
-from solvency.verdict import draft_verdict, is_source_down, judge
+from solvency.verdict import draft_verdict, find_halt, is_source_down, judge
 from solvency.walk import Walk
 
 METHOD_VERSION = "1"
@@ -96,7 +96,8 @@ def _walk_days(
             continue
         is_running = plan is plans[-1]
         is_down = is_running and is_source_down(history.chain.status, history.segment.status)
-        day = Day(walk, plan, observed, _count_history(plans, index), is_down)
+        unverified = "" if plan.is_final else find_halt(history.segment)
+        day = Day(walk, plan, observed, _count_history(plans, index), is_down, unverified)
         yield _make_rows(day, _compute_day(day, bands))
 
 

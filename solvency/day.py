@@ -26,6 +26,8 @@ class Day:
     observed_days: int
     history_days: int
     is_source_down: bool = False
+    unverified: str = ""
+    """Why nothing of this day can be relied on: its chain is halted. Empty else."""
 
     @property
     def kind(self) -> FundKind:

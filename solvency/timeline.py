@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from ledger.history import BlockRow, PointRow, SegmentHistory
-from ledger.kinds import SnapshotKind
+from ledger.kinds import SegmentStatus, SnapshotKind
 from solvency.quality import count_observed_days, find_polled_days
 
 DAY = timedelta(days=1)
@@ -82,6 +82,9 @@ def _find_reached(history: SegmentHistory, points: Sequence[PointRow], now: date
     """Chain time up to which this segment's blocks are scanned; a venue is as far as its last poll."""
     if history.chain.is_venue or not history.coverage:
         return points[-1].time
+    if history.segment.status == SegmentStatus.UNVERIFIED:
+        # A halted chain settles no day from that block on.
+        return _time_at(history, history.segment.status_number or 0)
     reached = max((row.to_number for row in history.coverage), default=0)
     if history.tip_number is not None and reached >= history.tip_number and history.chain.head_number is not None:
         # Nothing is left to scan: only the clock decides.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger.kinds import ChainStatus, DataStatus, FundKind, SegmentStatus, SourceKind, Status
+from ledger.tables import Segment
 from solvency.day import Day
 from solvency.draft import Draft
 from solvency.few import MIN_OBSERVED_DAYS
@@ -55,7 +56,7 @@ class Verdict:
 
 def judge(day: Day, record: Record | None, risk: Risk | None, runway: Quantity | None) -> Verdict:
     """Grade a day by the rules of its kind; Depleted is a fact and comes before everything else."""
-    if day.kind == FundKind.NO_FUND:
+    if day.kind == FundKind.NO_FUND or day.unverified:
         return Verdict(None, Decision(None, None, ()), {}, {})
     graded, numbers = _grade(day, record, risk, runway)
     required = REQUIRED[day.kind]
@@ -150,6 +151,8 @@ def _name_status(day: Day, verdict: Verdict, band: int | None) -> tuple[Status, 
     """The published word and the sentence why it is no band."""
     if day.kind == FundKind.NO_FUND:
         return Status.NO_FUND, "by design: users carry the loss"
+    if day.unverified:
+        return Status.NOT_COMPUTABLE, day.unverified
     if band is not None:
         return _STATUS[Band(band)], ""
     if day.kind == FundKind.RESERVE:
@@ -164,6 +167,8 @@ def _judge_data(day: Day, positions: str) -> tuple[DataStatus, str, list[str]]:
     usable = day.money.usable
     base = _SOURCES.get(SourceKind(history.chain.kind), DataStatus.VERIFIED)
     found: list[tuple[DataStatus, str]] = []
+    if day.unverified:
+        found.append((DataStatus.UNVERIFIED, day.unverified))
     if day.is_source_down:
         found.append((DataStatus.SOURCE_DOWN, history.chain.status_reason or history.chain.status))
     if "stale" in (usable.quality, day.exposure.total.quality):
@@ -176,9 +181,14 @@ def _judge_data(day: Day, positions: str) -> tuple[DataStatus, str, list[str]]:
     if positions == "leverage mix":
         found.append((DataStatus.ESTIMATED, "positions are not public: a published leverage mix stands for them"))
     found.append((base, ""))
-    worst = [DataStatus.SOURCE_DOWN, DataStatus.STALE, DataStatus.UNRECONCILED]
+    worst = [DataStatus.UNVERIFIED, DataStatus.SOURCE_DOWN, DataStatus.STALE, DataStatus.UNRECONCILED]
     shown = next(((status, why) for status, why in found if status in worst), (base, ""))
     return shown[0], shown[1], [status.value for status, _ in found]
+
+
+def find_halt(segment: Segment) -> str:
+    """Since which block the segment is unverified, and why; empty unless its chain is halted."""
+    return segment.status_reason if segment.status == SegmentStatus.UNVERIFIED else ""
 
 
 def is_source_down(history_status: str, segment_status: str) -> bool:

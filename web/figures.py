@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from ledger.kinds import ChainStatus, DataStatus, FundKind
+from ledger.kinds import ChainStatus, DataStatus, FundKind, SegmentStatus
 from ledger.pages import Place
 from ledger.tables import Metric
 from web.catalogue import describe
@@ -62,9 +62,20 @@ class Figures:
         """The row itself, for its detail."""
         return self.metrics.get(name)
 
+    @property
+    def _halted(self) -> str:
+        """Since which block nothing of it is verified, and why; empty for a chain that is not halted.
+
+        A page says so at once, whatever was computed before the chain stopped.
+        """
+        segment = self.place.segment
+        return segment.status_reason if segment.status == SegmentStatus.UNVERIFIED else ""
+
     def badge(self) -> Badge:
         """Published status; a segment that was never computed is Not computable, or No fund by its kind."""
         metric = self.metrics.get("status")
+        if self._halted:
+            return badge(None)
         if metric is None:
             return badge(None if has_fund(self.place) else "no_fund")
         # A reserve covers nothing that is defined: no band could be its best.
@@ -74,6 +85,8 @@ class Figures:
     def status_reason(self) -> str:
         """Why the status is what it is, where the numbers alone do not say it."""
         metric = self.metrics.get("status")
+        if self._halted:
+            return self._halted
         if metric is not None:
             return _each_once(metric)
         parts = (self.place.segment.status_reason, self.place.chain.status_reason)
@@ -82,6 +95,8 @@ class Figures:
     def data(self) -> tuple[str, str]:
         """Data status in words, and its reason."""
         metric = self.metrics.get("data_status")
+        if self._halted:
+            return data_words(DataStatus.UNVERIFIED), self._halted
         if metric is None and self.place.chain.status in (ChainStatus.UNREACHABLE, ChainStatus.HALTED):
             return data_words(DataStatus.SOURCE_DOWN), self.place.chain.status_reason or NOT_COMPUTED
         if metric is None:

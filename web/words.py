@@ -44,6 +44,7 @@ DATA_WORDS: dict[DataStatus, str] = {
     DataStatus.UNRECONCILED: "unreconciled",
     DataStatus.UNDER_REVIEW: "under review: the implementation changed",
     DataStatus.SOURCE_DOWN: "source down",
+    DataStatus.UNVERIFIED: "unverified",
     DataStatus.SIMULATED: "simulated",
     DataStatus.RECONSTRUCTED: "reconstructed",
 }

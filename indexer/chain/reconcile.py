@@ -74,6 +74,23 @@ class Tail:
         """The block we hold at that height (anchor.number ≤ number ≤ tip.number)."""
         return self.blocks[number - self.anchor.number]
 
+    def moved(self, to: BlockRef) -> "Tail | None":
+        """The tail whose tip is `to`: one block longer, or cut back to a block it holds; None where neither holds."""
+        if to.number == self.tip.number + 1:
+            return Tail([*self.blocks, to])
+        kept = self.blocks[: max(0, to.number - self.anchor.number + 1)]
+        return Tail(kept) if kept and kept[-1] == to else None
+
+    def anchored(self, at: BlockRef) -> "Tail | None":
+        """The tail from `at` on, which is final now; None where it holds no such block."""
+        rest = self.blocks[max(0, at.number - self.anchor.number) :]
+        return Tail(rest) if rest and rest[0] == at else None
+
+
+def links(parent_hash: str, header: Header) -> bool:
+    """The parent-hash check: whether the header's block stands on the block with that hash."""
+    return header.parent_hash == parent_hash
+
 
 def reconcile(tail: Tail, header: Header) -> Step:
     """The one step, for any tail and any header."""
@@ -81,7 +98,7 @@ def reconcile(tail: Tail, header: Header) -> Step:
     if above > 1:
         return Gap(tail.tip.number + 1)
     if above == 1:
-        return Append() if header.parent_hash == tail.tip.hash else Gap(tail.tip.number)
+        return Append() if links(tail.tip.hash, header) else Gap(tail.tip.number)
     if header.number < tail.anchor.number:
         return Same()
     held = tail.at(header.number)
@@ -90,4 +107,4 @@ def reconcile(tail: Tail, header: Header) -> Step:
     if held == tail.anchor:
         return Halt(f"block {held.number} was final with hash {held.hash} and now has {header.hash}")
     parent = tail.at(header.number - 1)
-    return Rollback(parent) if header.parent_hash == parent.hash else Gap(header.number - 1)
+    return Rollback(parent) if links(parent.hash, header) else Gap(header.number - 1)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +10,26 @@ from sqlalchemy import Engine
 
 from indexer.lanes import ChainWork
 from indexer.rpc.pool import ProviderPool
-from indexer.rpc.provider import Pace
-from indexer.sync import ChainOutcome, SyncOptions, sync_chains
+from indexer.sync import SyncOptions, sync_chains
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import open_engine, upgrade
 from ledger.kinds import ChainStatus, SourceKind
 from tests.rigs.anvil import AnvilNode
-from tests.rigs.rpc_faults import FaultyNode, Raw, Twist
+from tests.rigs.fast_time import FastTime
+from tests.rigs.provider_rows import EVERYTHING, amounts, open_chain, run
+from tests.rigs.rpc_faults import FaultyNode, Raw, Twist, always, changed
 from tests.rigs.tables import assert_same_tables, dump_tables
-from tests.rigs.transfer_chain import STRANGER, WALLET, AnvilChain, Terms, register
+from tests.rigs.transfer_chain import AnvilChain, Terms
 
 Faulty = Callable[..., FaultyNode]
 Requests = list[dict[str, Any]]
 
 
-@dataclass
-class FastTime:
-    """A clock that the pool's own waiting moves: no test waits for real."""
-
-    now: float = 0.0
-    waits: list[float] = field(default_factory=list)
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-
-    def pace(self) -> Pace:
-        return Pace(lambda: self.now, self.sleep)
-
-
 @pytest.fixture
 def chain(start_node: Callable[..., AnvilNode]) -> Iterator[AnvilChain]:
     """Twenty blocks with transfers, finalized eight below the head."""
-    opened = AnvilChain(start_node("--no-mining", "--slots-in-an-epoch", "4", "--timestamp", "1700000000").url)
-    opened.deploy()
-    for n in range(20):
-        opened.send((WALLET, 1000 + n), (STRANGER, 5))
+    opened = open_chain(start_node)
     yield opened
     opened.close()
 
@@ -57,40 +39,6 @@ def engine(sqlite_ledger_url: str) -> Iterator[Engine]:
     opened = open_engine(sqlite_ledger_url)
     yield opened
     opened.dispose()
-
-
-async def run(engine: Engine, chain: AnvilChain, urls: list[str], terms: Terms | None = None) -> ChainOutcome:
-    """One sync through these providers, every header checked."""
-    tracked = register(engine, [chain.token])
-    known = terms or Terms()
-    async with ProviderPool(known, urls, pace=FastTime().pace()) as pool:
-        with LedgerWriter(engine) as writer:
-            (outcome,) = await sync_chains(writer, [ChainWork(known, pool, tracked, every_header=True)], system_clock)
-    return outcome
-
-
-def amounts(engine: Engine) -> list[int]:
-    rows = sorted(dump_tables(engine)["fact"], key=lambda row: (row["block_number"], row["log_index"]))
-    return [row["amount_raw"] for row in rows]
-
-
-EVERYTHING = [1000 + n for n in range(20)]
-
-
-def always(raw: Raw) -> Twist:
-    return lambda _requests, _answers: raw
-
-
-def changed(method: str, change: Callable[[Any, list[Any]], Any]) -> Twist:
-    """Changes the result of one method: (result, params) → result."""
-
-    def twist(requests: Requests, answers: Requests) -> Requests:
-        return [
-            {**answer, "result": change(answer["result"], request["params"])} if request["method"] == method else answer
-            for request, answer in zip(requests, answers, strict=True)
-        ]
-
-    return twist
 
 
 def without_logs(result: Any, _params: list[Any]) -> Any:
@@ -117,7 +65,20 @@ def invented(result: Any, _params: list[Any]) -> Any:
     return [{**log, "address": "0x" + "77" * 20} for log in result]
 
 
-LIES = [without_logs, without_first_log, twice, removed, of_another_block, invented]
+def only_other_logs(result: Any, _params: list[Any]) -> Any:
+    """A log the bloom knows of is not there, although the answer is not empty."""
+    return result[::2]
+
+
+LIES = [
+    pytest.param(without_logs, marks=pytest.mark.scenario(15)),
+    pytest.param(of_another_block, marks=pytest.mark.scenario(16)),
+    pytest.param(twice, marks=pytest.mark.scenario(17)),
+    pytest.param(removed, marks=pytest.mark.scenario(18)),
+    without_first_log,
+    only_other_logs,
+    invented,
+]
 
 
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.__name__)
@@ -131,6 +92,7 @@ async def test_a_lying_provider_is_found_out_and_another_one_believed(
     assert amounts(engine) == EVERYTHING
 
 
+@pytest.mark.scenario(19, 22)
 async def test_a_lagging_provider_is_not_believed_alone(engine: Engine, chain: AnvilChain, faulty_node: Faulty) -> None:
     head = hex(5)
     lagging = faulty_node(chain.url, changed("eth_blockNumber", lambda _result, _params: head))
@@ -141,6 +103,7 @@ async def test_a_lagging_provider_is_not_believed_alone(engine: Engine, chain: A
     assert dump_tables(engine)["coverage"] == []
 
 
+@pytest.mark.scenario(19, 22)
 async def test_a_lagging_provider_beside_a_good_one_does_no_harm(
     engine: Engine, chain: AnvilChain, faulty_node: Faulty
 ) -> None:
@@ -160,6 +123,7 @@ BROKEN: list[tuple[str, Raw, str]] = [
 ]
 
 
+@pytest.mark.scenario(25)
 @pytest.mark.parametrize(("raw", "words"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
 async def test_a_broken_provider_alone_makes_one_clear_line(
     engine: Engine, chain: AnvilChain, faulty_node: Faulty, *, raw: Raw, words: str, caplog: pytest.LogCaptureFixture
@@ -175,6 +139,7 @@ async def test_a_broken_provider_alone_makes_one_clear_line(
     assert (row["status"], row["status_reason"]) == ("unreachable", outcome.reason)
 
 
+@pytest.mark.scenario(25)
 @pytest.mark.parametrize("raw", [case[1] for case in BROKEN], ids=[case[0] for case in BROKEN])
 async def test_a_broken_provider_beside_a_good_one_does_no_harm(
     engine: Engine, chain: AnvilChain, faulty_node: Faulty, raw: Raw
@@ -193,6 +158,7 @@ async def test_a_provider_that_fails_now_and_then_loses_no_row(
     assert amounts(engine) == EVERYTHING
 
 
+@pytest.mark.scenario(21)
 async def test_a_provider_of_another_chain_is_out_with_one_line(
     engine: Engine, chain: AnvilChain, faulty_node: Faulty, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -204,6 +170,7 @@ async def test_a_provider_of_another_chain_is_out_with_one_line(
     assert set(other.methods) == {"eth_chainId"}
 
 
+@pytest.mark.scenario(21)
 async def test_only_providers_of_another_chain_make_the_chain_unreachable(
     engine: Engine, chain: AnvilChain, faulty_node: Faulty
 ) -> None:
@@ -242,6 +209,7 @@ def refusing(limit: int, message: str) -> Twist:
     return twist
 
 
+@pytest.mark.scenario(23)
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
@@ -287,7 +255,7 @@ async def test_a_reorg_that_a_second_provider_contradicts_rolls_nothing_back(
         return {**result, "hash": "0x" + "22" * 32} if int(result["number"], 16) == tip else result
 
     stale = faulty_node(chain.url, changed("eth_getBlockByNumber", fork))
-    async with ProviderPool(Terms(), [stale.url, chain.url], pace=FastTime().pace()) as pool:
+    async with ProviderPool(Terms(), [chain.url, stale.url], pace=FastTime().pace()) as pool:
         with LedgerWriter(engine) as writer:
             (outcome,) = await sync_chains(
                 writer, [ChainWork(Terms(), pool, [])], system_clock, options=SyncOptions(pace=FastTime().pace())

@@ -26,12 +26,44 @@ def honest(_requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> li
     return answers
 
 
+def always(raw: Raw) -> Twist:
+    """The same response to everything."""
+    return lambda _requests, _answers: raw
+
+
+def changed(method: str, change: Callable[[Any, list[Any]], Any]) -> Twist:
+    """Changes the result of one method: (result, params) → result."""
+
+    def twist(requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {**answer, "result": change(answer["result"], request["params"])} if request["method"] == method else answer
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+
+    return twist
+
+
+def refused(method: str, code: int, message: str) -> Twist:
+    """A JSON-RPC error in answer to one method."""
+
+    def twist(requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            {"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}}
+            if request["method"] == method
+            else answer
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+
+    return twist
+
+
 class FaultyNode:
-    """Forwards to the node at `upstream` and lets `twist` change what comes back."""
+    """Forwards to the node at `upstream` and lets `twist` change what comes back; `requests` counts HTTP requests."""
 
     def __init__(self, upstream: str, twist: Twist = honest) -> None:
         self.twist = twist
         self.methods: list[str] = []
+        self.requests = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,6 +72,7 @@ class FaultyNode:
                 asked = msgspec.json.decode(body)
                 is_batch = isinstance(asked, list)
                 requests = asked if is_batch else [asked]
+                outer.requests += 1
                 outer.methods += [request["method"] for request in requests]
                 answers = httpx.post(upstream, json=requests, timeout=30).json()
                 twisted = outer.twist(requests, answers)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from indexer.adapter import AdapterError, Discovering, FactDraft, Log, LogFilter
@@ -10,11 +11,18 @@ from indexer.lanes import Tracked
 from indexer.rpc.reader import Header
 from indexer.scan.children import Family
 from indexer.scan.fetch import Fetched
-from indexer.scan.filters import digest_of, matching
+from indexer.scan.filters import digest_of, matching, shared_out
+from indexer.scan.verify import by_block, quantity
 from ledger.blocks import BlockRow
 from ledger.columns import INT256_MIN, UINT256_MAX
-from ledger.kinds import BlockStatus
+from ledger.kinds import BlockStatus, Contribution, Role, Side
 from ledger.tables import RawLog
+
+Placed = tuple[tuple[Any, ...], datetime]
+TEXTS: Mapping[Role | Contribution | Side | None, str | None] = {
+    None: None,
+    **{word: str(word) for kind in (Role, Contribution, Side) for word in kind},
+}
 
 
 @dataclass(frozen=True)
@@ -85,69 +93,70 @@ class RowMaker:
     def rows_of(self, fetched: Fetched, segments: Iterable[Prepared], status: BlockStatus) -> Rows:
         """All rows of a range. Final blocks without logs get none; those above finality are all kept."""
         rows = Rows()
-        kept: dict[tuple[str, str], Log] = {}
-        for segment in segments:
+        placed = self._placed(fetched)
+        kept: set[int] = set()
+        wanted = list(segments)
+        own = shared_out([segment.filters for segment in wanted], fetched.logs)
+        for segment, matched in zip(wanted, own, strict=True):
+            kept.update(matched)  # Also what cannot be decoded: a better decoder finds it in the ledger.
             try:
-                logs = segment.wanted(fetched.logs)
-                facts = [
-                    row
-                    for log, drafts in zip(logs, decode_logs(segment.tracked.adapter, logs), strict=True)
-                    for row in self._fact_rows(segment.tracked, log, drafts, fetched.headers)
-                ]
+                places = matched if segment.family is None else places_of(segment.wanted(fetched.logs), fetched.logs)
+                drafts = decode_logs(segment.tracked.adapter, [fetched.logs[place] for place in places])
+                facts = self._fact_rows(segment.tracked, [placed[place] for place in places], drafts)
             except AdapterError as error:
                 rows.broken[segment.id] = error
                 continue
             rows.facts += facts
-            kept.update(((log.block_hash, log.log_index), log) for log in logs)
-        rows.logs = [self._log_row(log) for log in kept.values()]
-        numbers = {int(log.block_number, 16) for log in kept.values()}
+            kept.update(places)
+        rows.logs = [placed[place][0] for place in sorted(kept)]
+        numbers = {row[3] for row in rows.logs}
         headers = [h for h in fetched.headers.values() if status is BlockStatus.UNFINALIZED or h.number in numbers]
         rows.blocks = [block_row(self._chain_id, header, status) for header in headers]
         return rows
 
-    def _log_row(self, log: Log) -> tuple[Any, ...]:
-        return (
-            self._chain_id,
-            log.block_hash,
-            int(log.log_index, 16),
-            int(log.block_number, 16),
-            log.transaction_hash,
-            log.address,
-            ",".join(log.topics),
-            log.data,
-        )
+    def _placed(self, fetched: Fetched) -> list[Placed]:
+        """Each log as a row of `raw_log`, and the time of its block; one text and one time for all rows of a block."""
+        placed: list[Placed] = []
+        for number, logs in by_block(fetched.logs).items():
+            header = fetched.headers[number]
+            chain_id, block_hash, time = self._chain_id, header.hash, header.time
+            for log in logs:
+                index, topics = quantity(log.log_index), ",".join(log.topics)
+                row = (chain_id, block_hash, index, number, log.transaction_hash, log.address, topics, log.data)
+                placed.append((row, time))
+        return placed
 
     def _fact_rows(
-        self, tracked: Tracked, log: Log, drafts: Sequence[FactDraft], headers: Mapping[int, Header]
-    ) -> Iterable[tuple[Any, ...]]:
-        number = int(log.block_number, 16)
-        decoder = f"{tracked.shape}@{tracked.adapter.version}"
-        for fact_no, draft in enumerate(drafts):
-            amount = draft.amount_raw
-            if amount is not None and not INT256_MIN <= amount <= UINT256_MAX:
-                raise AdapterError(
-                    f"{draft.role} of log {int(log.log_index, 16)} in block {number}: {amount} is no word"
-                )
-            asset_id = None if draft.asset is None else self._asset_ids.get(draft.asset)
-            yield (
-                self._chain_id,
-                log.block_hash,
-                int(log.log_index, 16),
-                fact_no,
-                tracked.segment_id,
-                number,
-                headers[number].time,
-                log.transaction_hash,
-                str(draft.role),
-                None if draft.source is None else str(draft.source),
-                None if draft.side is None else str(draft.side),
-                amount,
-                asset_id,
-                draft.account,
-                draft.market,
-                detail_of(draft, is_listed=asset_id is not None),
-                decoder,
-            )
+        self, tracked: Tracked, placed: Sequence[Placed], decoded: Sequence[Sequence[FactDraft]]
+    ) -> list[tuple[Any, ...]]:
+        segment_id, decoder = tracked.segment_id, f"{tracked.shape}@{tracked.adapter.version}"
+        rows = []
+        for (log, time), drafts in zip(placed, decoded, strict=True):
+            chain_id, block_hash, log_index, number, tx_hash = log[:5]
+            for fact_no, draft in enumerate(drafts):
+                amount, asset = draft.amount_raw, draft.asset
+                if amount is not None and not INT256_MIN <= amount <= UINT256_MAX:
+                    raise AdapterError(f"{draft.role} of log {log_index} in block {number}: {amount} is no word")
+                asset_id = None if asset is None else self._asset_ids.get(asset)
+                rows.append((
+                    chain_id, block_hash, log_index, fact_no, segment_id, number, time, tx_hash,
+                    TEXTS[draft.role], TEXTS[draft.source], TEXTS[draft.side],
+                    amount, asset_id, draft.account, draft.market,
+                    detail_of(draft, is_listed=asset_id is not None), decoder,
+                ))  # fmt: skip
+        return rows
+
+
+def places_of(chosen: Sequence[Log], logs: Sequence[Log]) -> list[int]:
+    """Where these logs, in the same order, stand among all."""
+    wanted = iter(chosen)
+    following = next(wanted, None)
+    places = []
+    for place, log in enumerate(logs):
+        if log is following:
+            places.append(place)
+            following = next(wanted, None)
+    return places
 
 
 def detail_of(draft: FactDraft, *, is_listed: bool) -> dict[str, Any] | None:

@@ -1,9 +1,10 @@
 """Column types for what databases get wrong: exact 256-bit integers, aware UTC times, addresses and hashes."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from sqlalchemy import CHAR, NUMERIC, BigInteger, DateTime, Dialect, String
@@ -42,6 +43,18 @@ class _Exact(TypeDecorator[int]):
         if value is None:
             return None
         return int(value) if dialect.name == "postgresql" else self.from_text(value)
+
+    def convert(self, values: Sequence[int | None], dialect: Dialect) -> Sequence[Any]:
+        """A whole column at once: what process_bind_param says of each, checked by type and by extremes."""
+        given = [value for value in values if value is not None]
+        if not given:
+            return values
+        if set(map(type, given)) != {int} or min(given) < self.low or max(given) > self.high:
+            return [self.process_bind_param(value, dialect) for value in values]  # It names the value that is wrong.
+        if dialect.name == "postgresql":
+            return values
+        to_text = self.to_text
+        return [None if value is None else to_text(value) for value in values]
 
     def _checked(self, value: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -155,6 +168,13 @@ class _Hex(TypeDecorator[str]):
             raise ColumnError(f"{value!r} is not hexadecimal") from error
         return text
 
+    def convert(self, values: Sequence[str | None], dialect: Dialect) -> Sequence[str | None]:
+        """A whole column at once: as it is where every value is well formed, else what process_bind_param says."""
+        distinct = {value for value in values if value is not None}
+        if is_hex(distinct) and set(map(len, distinct)) <= {2 + 2 * self.size}:
+            return values
+        return [self.process_bind_param(value, dialect) for value in values]
+
 
 class AddressText(_Hex):
     """A 20-byte account or contract address."""
@@ -174,8 +194,38 @@ ChainId = BigInteger  # Chain ids of recordings exceed 2^31 in general; EIP-155 
 BlockNumber = BigInteger
 
 Converter = Callable[[Any], Any]
+ColumnConverter = Callable[[Sequence[Any]], Sequence[Any]]
+HEX_DIGITS = b"0123456789abcdef"
+
+
+def is_hex(texts: Collection[str]) -> bool:
+    """Whether each text is 0x and hex digits in lower case: few passes over all of them, no loop over each."""
+    joined = ",".join(["", *texts])
+    if not joined.isascii():
+        return False
+    raw = joined.encode()
+    return raw.count(b",0x") == len(texts) and raw.translate(None, HEX_DIGITS) == b",x" * len(texts)
 
 
 def converter(column_type: TypeEngine[Any], dialect: Dialect) -> Converter | None:
     """The function that turns a Python value into what COPY or executemany takes, or None where nothing is to do."""
     return column_type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def column_converter(column_type: TypeEngine[Any], dialect: Dialect) -> ColumnConverter | None:
+    """The same for one column of many rows."""
+    if isinstance(column_type, _Hex | _Exact):
+        return partial(column_type.convert, dialect=dialect)
+    single = converter(column_type, dialect)
+    return None if single is None else partial(convert_each, single)
+
+
+def convert_each(convert: Converter, values: Sequence[Any]) -> list[Any]:
+    """Converts value by value, but neighbours that are one object (the time of a block's rows) only once."""
+    last = result = None
+    found = []
+    for value in values:
+        if value is not last:
+            last, result = value, None if value is None else convert(value)
+        found.append(result)
+    return found

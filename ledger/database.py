@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,26 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, Table, create_engine, event, text
+from psycopg.errors import UniqueViolation
+from sqlalchemy import Column, Connection, Dialect, Engine, Table, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlmodel import Session, SQLModel
 
 from ledger import tables  # noqa: F401  Tables must be known to the metadata before anything asks for it.
-from ledger.columns import converter
+from ledger.columns import column_converter
 from ledger.errors import LOCK_SECONDS, LedgerOutdatedError, LedgerUnreachableError, ledger_error, translate_errors
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-COPY_FROM_ROWS = 200  # Below this a temporary table costs more than executemany.
+COPY_FROM_ROWS = 200  # Below this a savepoint and COPY cost more than executemany.
+MOST_VARIABLES = 32_000  # SQLite takes 32,766 in one statement.
 IDLE_SECONDS = 300
 """A transaction of ours may be silent this long; rendering all pages from one look takes the longest."""
-KEEPALIVES = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-"""A network that vanished without a word is noticed within a minute instead of two hours."""
+TERMS = {
+    "sqlite": {"timeout": LOCK_SECONDS},
+    "postgresql": {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3},
+}
+"""Of each connection. A network that vanished without a word is noticed within a minute instead of two hours."""
 
 
 def open_engine(url: str) -> Engine:
@@ -38,11 +44,11 @@ def open_engine(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        if parsed.get_backend_name() not in TERMS:
             raise LedgerUnreachableError(
                 f"{parsed.get_backend_name()} is no database Backstop knows: use sqlite:///FILE or postgresql://…"
             )
-        terms = KEEPALIVES if parsed.get_backend_name() == "postgresql" else {}
+        terms = TERMS[parsed.get_backend_name()]
         terms = {name: value for name, value in terms.items() if name not in parsed.query}
         engine = create_engine(parsed, pool_pre_ping=True, connect_args=terms)
     except (ArgumentError, NoSuchModuleError) as error:
@@ -73,8 +79,7 @@ def _prepare_sqlite(engine: Engine) -> None:
     def connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # We emit BEGIN ourselves: the driver's own is deferred.
         cursor = connection.cursor()
-        patience = f"busy_timeout={LOCK_SECONDS * 1000}"  # First: WAL itself may have to wait for another process.
-        for pragma in (patience, "journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -143,29 +148,66 @@ def insert_rows(session: Session, model: type[SQLModel], columns: Sequence[str],
     """
     table: Table = model.__table__  # type: ignore[attr-defined]
     connection = session.connection()
-    convert = [converter(table.c[name].type, connection.dialect) for name in columns]
-    values = [tuple(v if c is None or v is None else c(v) for c, v in zip(convert, row, strict=True)) for row in rows]
+    values = _converted([table.c[name] for name in columns], rows, connection.dialect)
+    names = ", ".join(f'"{name}"' for name in columns)
+    if connection.dialect.name == "sqlite":
+        _insert_many(connection, f'INSERT INTO "{table.name}" ({names})', values)
+    elif len(values) >= COPY_FROM_ROWS:
+        _copy(connection, table.name, names, values)
+    elif values:
+        marks = ", ".join(["%s"] * len(columns))
+        connection.exec_driver_sql(
+            f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING', values
+        )
+
+
+def _converted(
+    columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]], dialect: Dialect
+) -> list[tuple[Any, ...]]:
+    """The rows as the driver takes them; column by column, since most need a look but no change."""
+    turned: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    if not turned:
+        return []
+    for at, column in enumerate(columns):
+        convert = column_converter(column.type, dialect)
+        if convert is not None:
+            turned[at] = convert(turned[at])
+    return list(zip(*turned, strict=True))
+
+
+def _insert_many(connection: Connection, into: str, values: Sequence[tuple[Any, ...]]) -> None:
+    """Long statements: SQLite works through one without the interpreter's lock, so the chain is read meanwhile."""
     if not values:
         return
-    names = ", ".join(f'"{name}"' for name in columns)
-    if connection.dialect.name == "postgresql" and len(values) >= COPY_FROM_ROWS:
-        _copy(connection, table.name, names, values)
-        return
-    mark = "%s" if connection.dialect.name == "postgresql" else "?"
-    marks = ", ".join([mark] * len(columns))
-    connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING', values)
+    row = "(" + ", ".join("?" * len(values[0])) + ")"
+    size = MOST_VARIABLES // len(values[0])
+    whole = len(values) // size * size
+    statement = f"{into} VALUES {', '.join([row] * size)} ON CONFLICT DO NOTHING"
+    for at in range(0, whole, size):
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(values[at : at + size])))
+    if whole < len(values):
+        connection.exec_driver_sql(f"{into} VALUES {row} ON CONFLICT DO NOTHING", list(values[whole:]))
 
 
-def _copy(connection: Any, table: str, names: str, values: list[tuple[Any, ...]]) -> None:
-    stage = f"stage_{table}"
-    connection.execute(
-        text(f'CREATE TEMP TABLE "{stage}" ON COMMIT DROP AS SELECT {names} FROM "{table}" WITH NO DATA')
-    )
-    with (
-        connection.connection.driver_connection.cursor() as cursor,
-        cursor.copy(f'COPY "{stage}" ({names}) FROM STDIN') as copy,
-    ):
+def _copy(connection: Connection, table: str, names: str, values: Sequence[tuple[Any, ...]]) -> None:
+    """COPY into the table itself; only where a row is there already does it go by way of a temporary table."""
+    try:
+        with connection.begin_nested():
+            _copy_into(connection, table, names, values)
+    except UniqueViolation:
+        stage = f"stage_{table}"
+        connection.exec_driver_sql(
+            f'CREATE TEMP TABLE "{stage}" ON COMMIT DROP AS SELECT {names} FROM "{table}" WITH NO DATA'
+        )
+        _copy_into(connection, stage, names, values)
+        connection.exec_driver_sql(
+            f'INSERT INTO "{table}" ({names}) SELECT {names} FROM "{stage}" ON CONFLICT DO NOTHING'
+        )
+        connection.exec_driver_sql(f'DROP TABLE "{stage}"')
+
+
+def _copy_into(connection: Connection, table: str, names: str, values: Sequence[tuple[Any, ...]]) -> None:
+    raw: Any = connection.connection.driver_connection
+    with raw.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
         for row in values:
             copy.write_row(row)
-    connection.execute(text(f'INSERT INTO "{table}" ({names}) SELECT {names} FROM "{stage}" ON CONFLICT DO NOTHING'))
-    connection.execute(text(f'DROP TABLE "{stage}"'))

@@ -1,7 +1,7 @@
 """Logs of a range with the headers that prove them: splits what is too large, asks others where in doubt."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.adapter import Log, LogFilter
@@ -10,11 +10,24 @@ from indexer.rpc.reader import ChainReader, Header, LogBatch
 from indexer.scan.filters import matching
 from indexer.scan.opinion import Opinion, SecondOpinion
 from indexer.scan.ranges import RangeSizer
-from indexer.scan.verify import BLOOM, HEAD, check_blooms, check_headers, suspicious_blocks
+from indexer.scan.verify import (
+    BLOOM,
+    HEAD,
+    ChainBlooms,
+    bloom_of,
+    by_block,
+    check_blooms,
+    check_headers,
+    quantity,
+    suspicious_blocks,
+)
 from ledger.coverage import Verified
 
 ATTEMPTS = 4
 SUSPECTS_AT_ONCE = 50
+
+Early = asyncio.Task[list[Header]] | None
+"""Headers of a whole range, asked for while its logs are."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ class LogFetcher:
     """Fetches for one set of merged filters. `every_header`: whether final blocks without logs are bloom-checked too.
 
     That takes a header for each block: right for recordings and short chains, too dear for millions of blocks.
-    `opinion`: who is asked besides, or None.
+    `opinion`: who is asked besides, or None. `blooms`: what is known of the chain's, for all who fetch from it.
     """
 
     def __init__(
@@ -50,29 +63,48 @@ class LogFetcher:
         *,
         every_header: bool,
         opinion: SecondOpinion | None = None,
+        blooms: ChainBlooms | None = None,
     ) -> None:
         self._reader = reader
         self._filters = filters
         self._sizer = sizer
         self._every_header = every_header
         self._opinion = opinion
+        self._blooms = blooms or ChainBlooms()
 
     async def fetch_final(self, first: int, last: int) -> Fetched:
-        """Final blocks first…last, in as many requests as their providers want."""
+        """Final blocks first…last, in as many requests as their providers want; no header is asked for twice."""
+        early = None
+        if self._every_header:
+            early = asyncio.create_task(self._reader.headers(range(first, last + 1)))
         try:
-            return await self._trusted(first, last)
-        except (RangeTooWideError, AnswerTooLargeError) as error:
-            self._sizer.refused(last - first + 1, error)
-            if first == last:
-                raise
-        middle = min(last - 1, first + self._sizer.blocks - 1)
-        return joined(await self.fetch_final(first, middle), await self.fetch_final(middle + 1, last))
+            return joined([part async for part in self._parts(first, last, early)])
+        finally:
+            if early is not None:
+                early.cancel()
+                await asyncio.gather(early, return_exceptions=True)
 
-    async def _trusted(self, first: int, last: int) -> Fetched:
+    async def _parts(self, first: int, last: int, early: Early) -> AsyncIterator[Fetched]:
+        """The range whole or, where that is refused, in smaller and smaller parts."""
+        start, end = first, last
+        while start <= last:
+            try:
+                part = await self._trusted(start, end, early)
+            except (RangeTooWideError, AnswerTooLargeError) as error:
+                self._sizer.refused(end - start + 1, error)
+                if start == end:
+                    raise
+                end = min(end - 1, start + self._sizer.blocks - 1)
+                continue
+            yield part
+            start, end = end + 1, self._sizer.next_range(end + 1, last)[1]
+
+    async def _trusted(self, first: int, last: int, early: Early) -> Fetched:
         """The range from the first provider whose answer stands the checks; raises UntruthError when none does."""
         liars: frozenset[str] = frozenset()
         for attempt in range(ATTEMPTS):
-            batch, headers = await self._both(first, last, liars)
+            batch = await self._logs(first, last, liars)
+            headers = await self._headers(batch, (first, last), None if attempt else early)
             try:
                 level = await self._verify(batch, headers, is_dense=self._every_header)
                 heard = await self._hear(batch, (first, last), headers)
@@ -92,16 +124,16 @@ class LogFetcher:
             await self._opinion.of_final(self._filters, batch, span, headers) if self._opinion else Opinion(batch.logs)
         )
 
-    async def _both(self, first: int, last: int, liars: frozenset[str]) -> tuple[LogBatch, Mapping[int, Header]]:
-        """Logs and headers; together where all headers are wanted anyway."""
-        if self._every_header:
-            batch, headers = await asyncio.gather(
-                self._logs(first, last, liars), self._reader.headers(range(first, last + 1))
-            )
+    async def _headers(self, batch: LogBatch, span: tuple[int, int], early: Early) -> Mapping[int, Header]:
+        """Of all blocks, or of those with logs and the last; what was asked for ahead serves the first attempt."""
+        first, last = span
+        if early is not None:
+            headers = [header for header in await early if first <= header.number <= last]
+        elif self._every_header:
+            headers = await self._reader.headers(range(first, last + 1))
         else:
-            batch = await self._logs(first, last, liars)
-            headers = await self._reader.headers(sorted({int(log.block_number, 16) for log in batch.logs} | {last}))
-        return batch, {header.number: header for header in headers}
+            headers = await self._reader.headers(sorted({*by_block(batch.logs), last}))
+        return {header.number: header for header in headers}
 
     async def _logs(self, first: int, last: int, liars: frozenset[str]) -> LogBatch:
         try:
@@ -136,11 +168,25 @@ class LogFetcher:
         """The level reached; raises UntruthError when the answer contradicts headers, blooms or another provider."""
         where = f"{batch.provider}: eth_getLogs"
         check_headers(batch.logs, headers, where)
+        if not await self._has_blooms(batch, headers):
+            return batch.level
         check_blooms(batch.logs, headers, where)
         suspects, has_blooms = suspicious_blocks(self._filters, batch.logs, headers.values())
         for at in range(0, len(suspects), SUSPECTS_AT_ONCE):
             await self._ask_elsewhere(batch, suspects[at : at + SUSPECTS_AT_ONCE])
         return BLOOM if has_blooms and is_dense else batch.level
+
+    async def _has_blooms(self, batch: LogBatch, headers: Mapping[int, Header]) -> bool:
+        """False for a chain that fills its blooms with zeros: learned once, when others have the same log there."""
+        self._blooms.see(headers.values())
+        if self._blooms.are_there is None and batch.logs:
+            witness = batch.logs[0]
+            header = headers[quantity(witness.block_number)]
+            if bloom_of(header) == 0:
+                avoid = frozenset({batch.provider})
+                (other,) = await self._reader.logs_of(self._filters, [header.hash], avoid=avoid)
+                self._blooms.are_there = False if witness in other.logs else None
+        return self._blooms.are_there is not False
 
     async def _ask_elsewhere(self, batch: LogBatch, suspects: Sequence[Header]) -> None:
         """Another provider's view of blocks where a log may be missing; a bloom alone is no proof, a log is."""
@@ -157,17 +203,18 @@ class LogFetcher:
 
 def needed_headers(logs: Sequence[Log], headers: Mapping[int, Header], last: int) -> Mapping[int, Header]:
     """Only the headers that rows need: those of a whole range would fill the memory."""
-    wanted = {int(log.block_number, 16) for log in logs} | {last}
-    return {number: headers[number] for number in sorted(wanted)}
+    return {number: headers[number] for number in sorted({*by_block(logs), last})}
 
 
-def joined(left: Fetched, right: Fetched) -> Fetched:
-    """Two neighbouring ranges as one, as far verified as the less verified of them."""
+def joined(parts: Sequence[Fetched]) -> Fetched:
+    """Neighbouring ranges as one, as far verified as the least verified of them."""
+    if len(parts) == 1:
+        return parts[0]
     return Fetched(
-        left.first,
-        right.last,
-        [*left.logs, *right.logs],
-        {**left.headers, **right.headers},
-        min(left.level, right.level),
-        (*left.passed, *right.passed),
+        parts[0].first,
+        parts[-1].last,
+        [log for part in parts for log in part.logs],
+        {number: header for part in parts for number, header in part.headers.items()},
+        min(part.level for part in parts),
+        tuple(rung for part in parts for rung in part.passed),
     )

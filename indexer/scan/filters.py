@@ -94,6 +94,34 @@ def digest_of(filters: Iterable[LogFilter]) -> str:
     return hashlib.sha256(b"\n".join(texts)).hexdigest()
 
 
-def matching(filters: Sequence[LogFilter], logs: Iterable[Log]) -> list[Log]:
+def matching(filters: Sequence[LogFilter], logs: Sequence[Log]) -> list[Log]:
     """Exactly the logs that these filters ask for, in the order given."""
-    return [log for log in logs if any(matches(wanted, log) for wanted in filters)]
+    (places,) = shared_out([filters], logs)
+    return [logs[place] for place in places]
+
+
+def shared_out(filters: Sequence[Sequence[LogFilter]], logs: Sequence[Log]) -> list[list[int]]:
+    """For each set of filters the places of its logs among `logs`, ascending.
+
+    Contract and event decide for nearly every log, so a set is asked once for each pair of them, not for each log.
+    """
+    places: list[list[int]] = [[] for _ in filters]
+    takers: dict[tuple[str, tuple[str, ...]], list[tuple[list[int], list[LogFilter]]]] = {}
+    for place, log in enumerate(logs):
+        pair = (log.address, log.topics[:1])
+        if pair not in takers:
+            takers[pair] = [
+                (own, undecided(possible))
+                for own, wanted in zip(places, filters, strict=True)
+                if (possible := [part for part in wanted if matches(LogFilter(part.addresses, part.topics[:1]), log)])
+            ]
+        for own, open_filters in takers[pair]:
+            if not open_filters or any(matches(part, log) for part in open_filters):
+                own.append(place)
+    return places
+
+
+def undecided(possible: Sequence[LogFilter]) -> list[LogFilter]:
+    """The filters that further topics decide; none where one of them wants no more than contract and event."""
+    is_decided = any(set(part.topics[1:]) <= {None} for part in possible)
+    return [] if is_decided else list(possible)

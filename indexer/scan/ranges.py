@@ -5,8 +5,10 @@ from indexer.rpc.errors import AnswerTooLargeError, RangeTooWideError
 FIRST_BLOCKS = 2_000
 MOST_BLOCKS = 500_000
 WANTED_LOGS = 10_000
-"""Logs in one answer: large enough to be cheap, small enough to fit a transaction and any provider's cap."""
+"""Logs in one answer: large enough to be cheap, small enough to fit a transaction and most providers' caps."""
 GROWTH = 4
+SHRINK = 0.8
+"""Of an answer that was refused as too large: so much of what it would have held is asked for next."""
 FORGET_AFTER = 64
 """Good answers after which a learned cap without a stated limit is tried again: providers change."""
 
@@ -18,9 +20,9 @@ class RangeSizer:
         self, blocks: int = FIRST_BLOCKS, *, most_blocks: int = MOST_BLOCKS, wanted_logs: int = WANTED_LOGS
     ) -> None:
         self.blocks = blocks
-        self._most_blocks = most_blocks
-        self._wanted_logs = wanted_logs
-        self._cap = most_blocks
+        self._most_blocks = self._cap = most_blocks
+        self._most_logs = self._wanted_logs = wanted_logs
+        self._density: float | None = None
         self._is_stated = False
         self._good = 0
 
@@ -31,10 +33,11 @@ class RangeSizer:
     def answered(self, blocks: int, logs: int) -> None:
         """An answer of `logs` logs for `blocks` blocks came."""
         self._good += 1
-        if self._good > FORGET_AFTER and not self._is_stated:
-            self._cap, self._good = self._most_blocks, 0
+        if self._good > FORGET_AFTER:
+            self._forget()
         if blocks < self.blocks:
             return  # A remainder says little about the density of a full range.
+        self._density = logs / blocks
         fitting = blocks * self._wanted_logs // logs if logs else self._most_blocks
         self.blocks = max(1, min(self._cap, blocks * GROWTH, fitting))
 
@@ -47,4 +50,15 @@ class RangeSizer:
             self._is_stated = error.limit is not None and error.limit < blocks
             fitting = error.limit if error.limit is not None and self._is_stated else fitting
             self._cap = fitting
+        elif self._density:
+            # How many logs are too many: learned, so that the next range does not grow into the same refusal.
+            self._wanted_logs = max(1, min(self._wanted_logs, int(SHRINK * self._density * blocks)))
+            fitting = max(1, min(blocks - 1, int(self._wanted_logs / self._density)))
         self.blocks = min(self.blocks, fitting)
+
+    def _forget(self) -> None:
+        """Learned caps are tried again; a number of logs little by little, for every trial costs a request."""
+        self._good = 0
+        self._wanted_logs = min(self._most_logs, int(self._wanted_logs * 1.25) + 1)
+        if not self._is_stated:
+            self._cap = self._most_blocks

@@ -5,17 +5,48 @@
 2  every log is in its header's bloom, and no bloom of a block without logs says that one may be missing
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 from eth_utils.crypto import keccak
 
 from indexer.adapter import Log, LogFilter
-from indexer.rpc.errors import UntruthError
+from indexer.rpc.errors import UntruthError, shorten
 from indexer.rpc.reader import Header
+from ledger.columns import is_hex
 
 SHAPE, HEAD, BLOOM = 0, 1, 2
+
+TOPIC = re.compile(r"0x[0-9a-f]{64}")
+ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+BYTES = re.compile(r"0x(?:[0-9a-f]{2})*")
+QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,16}")
+
+PLACE = attrgetter("block_number", "log_index")
+BLOCK_NUMBER, BLOCK_HASH = attrgetter("block_number"), attrgetter("block_hash")
+ADDRESS_OF, TOPICS, DATA = attrgetter("address"), attrgetter("topics"), attrgetter("data")
+TRANSACTION, REMOVED = attrgetter("transaction_hash"), attrgetter("removed")
+
+
+@lru_cache(maxsize=65_536)
+def quantity(text: str) -> int:
+    """The number behind 0x text; raises UntruthError for anything else. Cached: log indexes repeat in every block."""
+    if not QUANTITY.fullmatch(text):
+        raise UntruthError(f"{shorten(text, 20)!r} is no number")
+    return int(text, 16)
+
+
+def by_block(logs: Iterable[Log]) -> dict[int, list[Log]]:
+    """Block → its logs, in the order given."""
+    blocks: dict[int, list[Log]] = {}
+    for text, members in groupby(logs, BLOCK_NUMBER):
+        blocks.setdefault(quantity(text), []).extend(members)
+    return blocks
 
 
 def ordered_logs(logs: Iterable[Log], first: int, last: int, where: str) -> list[Log]:
@@ -23,37 +54,71 @@ def ordered_logs(logs: Iterable[Log], first: int, last: int, where: str) -> list
 
     Merged filters may overlap, so the same log may come twice; two different logs at one place are a lie.
     """
-    placed: dict[tuple[int, int], Log] = {}
-    for log in logs:
-        place = (int(log.block_number, 16), int(log.log_index, 16))
-        if not first <= place[0] <= last:
-            raise UntruthError(f"{where}: a log of block {place[0]} in the answer for {first}–{last}")
-        if log.removed:
-            raise UntruthError(f"{where}: log {place[1]} of block {place[0]} is marked removed")
-        if len(log.block_hash) != 66 or len(log.topics) > 4:
-            raise UntruthError(f"{where}: log {place[1]} of block {place[0]} is malformed")
-        if not log.address.islower():
-            log = msgspec.structs.replace(log, address=log.address.lower())  # noqa: PLW2901  A few nodes checksum it.
-        known = placed.setdefault(place, log)
-        if known is not log and known != log:
-            raise UntruthError(f"{where}: two different logs have index {place[1]} in block {place[0]}")
+    given = well_formed(list(logs), where)
+    if any(map(REMOVED, given)):
+        raise UntruthError(f"{where}: a log is marked removed")
+    places = [quantity(log.block_number) << 64 | quantity(log.log_index) for log in given]
+    if places and not first <= min(places) >> 64 <= max(places) >> 64 <= last:
+        raise UntruthError(f"{where}: logs of {min(places) >> 64}–{max(places) >> 64} in the answer")
+    placed = dict(zip(places, given, strict=True))
+    if len(placed) < len(given):
+        for place, log in zip(places, given, strict=True):
+            if placed[place] != log:
+                raise UntruthError(f"{where}: two different logs have index {log.log_index} in {log.block_number}")
     return [placed[place] for place in sorted(placed)]
 
 
 def logs_repeated(logs: Sequence[Log]) -> bool:
     """Whether one answer to one filter holds the same log twice (overlapping filters may, a single answer may not)."""
-    return len({(log.block_number, log.log_index) for log in logs}) != len(logs)
+    return len(set(map(PLACE, logs))) != len(logs)
+
+
+def well_formed(logs: Sequence[Log], where: str) -> Sequence[Log]:
+    """The logs in lower case; raises UntruthError where something is no address, hash, topic, data or number.
+
+    All hex text is looked at together, in a few passes; only where that finds something is it asked which log it is.
+    """
+    words = [topic for log in logs for topic in log.topics]
+    words += map(TRANSACTION, logs)
+    words += set(map(BLOCK_HASH, logs))
+    addresses, datas = set(map(ADDRESS_OF, logs)), list(map(DATA, logs))
+    if (
+        is_hex([*words, *addresses, *datas])
+        and set(map(len, words)) <= {66}
+        and set(map(len, addresses)) <= {42}
+        and not any(length % 2 for length in set(map(len, datas)))
+        and all(len(topics) <= 4 for topics in map(TOPICS, logs))
+    ):
+        return logs
+    return [lowered(log, where) for log in logs]
+
+
+def lowered(log: Log, where: str) -> Log:
+    """One log in lower case (a few nodes write checksums); raises UntruthError with what is wrong about it."""
+    log = msgspec.structs.replace(
+        log,
+        address=log.address.lower(),
+        topics=tuple(topic.lower() for topic in log.topics),
+        data=log.data.lower(),
+        block_hash=log.block_hash.lower(),
+        transaction_hash=log.transaction_hash.lower(),
+    )
+    words = (*log.topics, log.block_hash, log.transaction_hash)
+    is_sound = ADDRESS.fullmatch(log.address) and BYTES.fullmatch(log.data) and all(map(TOPIC.fullmatch, words))
+    if not is_sound or len(log.topics) > 4:
+        raise UntruthError(f"{where}: log {log.log_index} of block {log.block_number} is malformed")
+    return log
 
 
 def check_headers(logs: Iterable[Log], headers: Mapping[int, Header], where: str) -> None:
     """Level 0 across requests: each log's block is the one whose header we hold; raises UntruthError."""
-    for log in logs:
-        number = int(log.block_number, 16)
+    for number, members in by_block(logs).items():
         header = headers.get(number)
         if header is None:
             raise UntruthError(f"{where}: no header came for block {number}, which has logs")
-        if header.hash != log.block_hash:
-            raise UntruthError(f"{where}: logs of block {number} are of {log.block_hash}, its header is {header.hash}")
+        for log in members:
+            if log.block_hash != header.hash:
+                raise UntruthError(f"{where}: a log of block {number} is of {log.block_hash}, not {header.hash}")
 
 
 @lru_cache(maxsize=65_536)
@@ -70,15 +135,24 @@ def bloom_of(header: Header) -> int | None:
 
 def check_blooms(logs: Iterable[Log], headers: Mapping[int, Header], where: str) -> None:
     """Half of level 2: a log whose address or first topic is not in the bloom is invented; raises UntruthError."""
-    blooms: dict[int, int | None] = {}
-    for log in logs:
-        number = int(log.block_number, 16)
-        if number not in blooms:
-            blooms[number] = bloom_of(headers[number])
-        bloom = blooms[number]
-        bits = bloom_bits(log.address) | (bloom_bits(log.topics[0]) if log.topics else 0)
-        if bloom is not None and bits & bloom != bits:
-            raise UntruthError(f"{where}: log {int(log.log_index, 16)} of block {number} is not in that block's bloom")
+    for number, members in by_block(logs).items():
+        bloom = bloom_of(headers[number])
+        for address, topics in {(log.address, log.topics[:1]) for log in members}:
+            bits = bloom_bits(address) | (bloom_bits(topics[0]) if topics else 0)
+            if bloom is not None and bits & bloom != bits:
+                raise UntruthError(f"{where}: a log of {address} is not in the bloom of block {number}")
+
+
+@dataclass
+class ChainBlooms:
+    """Whether a chain's headers carry blooms: some layer-2 chains fill them with zeros. None: not known yet."""
+
+    are_there: bool | None = None
+
+    def see(self, headers: Iterable[Header]) -> None:
+        """One bloom that is not zero settles it."""
+        if not self.are_there and any(bloom_of(header) for header in headers):
+            self.are_there = True
 
 
 class BloomQuestion:
@@ -114,10 +188,8 @@ def suspicious_blocks(
 
     A false alarm is possible (blooms are saturated on busy chains); a silent omission of a filter's only log is not.
     """
-    questions = [BloomQuestion(wanted) for wanted in filters]
-    by_block: dict[int, list[Log]] = {}
-    for log in logs:
-        by_block.setdefault(int(log.block_number, 16), []).append(log)
+    questions = [(wanted, BloomQuestion(wanted)) for wanted in filters]
+    blocks = by_block(logs)
     suspects: list[Header] = []
     is_complete = True
     for header in headers:
@@ -125,9 +197,9 @@ def suspicious_blocks(
         if bloom is None:
             is_complete = False
             continue
-        found = by_block.get(header.number, ())
-        for wanted, question in zip(filters, questions, strict=True):
-            if question.may_hold(bloom) and not any(matches(wanted, log) for log in found):
+        found = blocks.get(header.number, ())
+        for wanted, question in questions:
+            if not any(matches(wanted, log) for log in found) and question.may_hold(bloom):
                 suspects.append(header)
                 break
     return suspects, is_complete

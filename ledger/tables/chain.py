@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 from ledger.columns import AddressText, HashText, UtcTime
-from ledger.tables.sentences import of_block, said
+from ledger.tables.sentences import in_order, said
 
 
 class Block(SQLModel, table=True):
@@ -34,16 +34,16 @@ class Block(SQLModel, table=True):
 
 
 class RawLog(SQLModel, table=True):
-    """A log as the chain gave it, kept so that a better decoder needs no provider."""
+    """A log as the chain gave it, kept so that a better decoder needs no provider. It goes with its block in a reorg."""
 
     __tablename__ = "raw_log"
-    __table_args__ = of_block(Index("raw_log_number", "chain_id", "block_number"))
+    __table_args__ = in_order("chain_id", "block_number", "log_index", "block_hash")
     chain_id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=said("Chain"))
     block_hash: str = Field(primary_key=True, sa_type=HashText, sa_column_kwargs=said("Block it is in"))
     log_index: int = Field(
         primary_key=True, sa_column_kwargs=said("Position in the block; for a venue the row of the poll")
     )
-    block_number: int = Field(sa_type=BigInteger, sa_column_kwargs=said("Height of that block"))
+    block_number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=said("Height of that block"))
     tx_hash: str = Field(sa_type=HashText, sa_column_kwargs=said("Transaction that emitted it"))
     address: str = Field(sa_type=AddressText, sa_column_kwargs=said("Contract that emitted it"))
     topics: str = Field(sa_column_kwargs=said("Topics, 0x-prefixed, joined by a comma"))

@@ -6,16 +6,16 @@ from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 from ledger.columns import HashText, Int256, UtcTime
-from ledger.tables.sentences import Json, of_block, said
+from ledger.tables.sentences import Json, in_order, of_block, said
 
 
 class Fact(SQLModel, table=True):
-    """What one log (or one pair of polls) says, in the field's words; one log may carry several facts."""
+    """What one log (or one pair of polls) says, in the field's words; one log may carry several. It goes with its block."""
 
     __tablename__ = "fact"
-    __table_args__ = of_block(
+    __table_args__ = (
+        *in_order("chain_id", "block_number", "log_index", "fact_no", "segment_id", "block_hash"),
         Index("fact_segment_role", "segment_id", "role", "block_number"),
-        Index("fact_number", "chain_id", "block_number"),
     )
     chain_id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=said("Chain"))
     block_hash: str = Field(primary_key=True, sa_type=HashText, sa_column_kwargs=said("Block it is in"))
@@ -25,10 +25,9 @@ class Fact(SQLModel, table=True):
     fact_no: int = Field(primary_key=True, sa_column_kwargs=said("0, 1, … within that log"))
     segment_id: int = Field(
         primary_key=True,
-        foreign_key="segment.id",
         sa_column_kwargs=said("Segment it belongs to; one log may concern two"),
     )
-    block_number: int = Field(sa_type=BigInteger, sa_column_kwargs=said("Height of that block"))
+    block_number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=said("Height of that block"))
     block_time: datetime = Field(sa_type=UtcTime, sa_column_kwargs=said("Time of that block"))
     tx_hash: str | None = Field(default=None, sa_type=HashText, sa_column_kwargs=said("Transaction; NULL for polls"))
     role: str = Field(sa_column_kwargs=said("Role: contribution, payout, shortfall, liquidation, …"))
@@ -41,7 +40,7 @@ class Fact(SQLModel, table=True):
             "Amount in smallest units of the asset; positive for flows and losses, signed for exposure changes"
         ),
     )
-    asset_id: int | None = Field(default=None, foreign_key="asset.id", sa_column_kwargs=said("Asset of the amount"))
+    asset_id: int | None = Field(default=None, sa_column_kwargs=said("Asset of the amount"))
     account: str | None = Field(
         default=None, sa_column_kwargs=said("Account concerned: trader, borrower, counterparty")
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint
+from sqlalchemy import ForeignKeyConstraint, PrimaryKeyConstraint
 
 Json = dict[str, Any]
 
@@ -18,3 +18,11 @@ def of_block(*others: Any) -> tuple[Any, ...]:
         ForeignKeyConstraint(["chain_id", "block_hash"], ["block.chain_id", "block.hash"], ondelete="CASCADE"),
         *others,
     )
+
+
+def in_order(*key: str) -> tuple[Any, ...]:
+    """Table arguments of what arrives by the million: a key in the order of arrival, and no foreign key to ask per row.
+
+    Such rows are written together with their blocks and deleted together with them, see `delete_blocks_above`.
+    """
+    return (PrimaryKeyConstraint(*key),)

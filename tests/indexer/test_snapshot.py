@@ -19,7 +19,7 @@ from indexer.writer import LedgerWriter
 from ledger.database import open_engine, reading, writing
 from ledger.kinds import BlockStatus, Contribution, Role, SegmentStatus, SnapshotKind
 from ledger.logs import insert_facts, list_asset_ids
-from ledger.tables import Block, Chain, Price, Reading, Segment, Snapshot
+from ledger.tables import Block, Chain, Fact, Price, Reading, Segment, Snapshot
 from tests.indexer.chain_double import Answering, ChainDouble
 from tests.indexer.table_rows import all_rows
 
@@ -199,7 +199,7 @@ def test_a_dropped_log_makes_reconciliation_fail_loudly(
 ) -> None:
     engine = make_ledger("one")
     with writing(engine) as session:
-        session.execute(delete(Block).where(col(Block.number) == 4))
+        session.execute(delete(Fact).where(col(Fact.block_number) == 4))
     run(engine, registry, ChainDouble(HEADERS, truthful))
     assert (5, SnapshotKind.SCHEDULED, PAID_IN, False) in snapshots(engine)
     status, reason = standing(engine)

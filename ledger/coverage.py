@@ -31,6 +31,32 @@ def list_coverage(session: Session, segment_id: int, filter_digest: str) -> list
     return [(first, last) for first, last in rows]
 
 
+def list_covered(session: Session, segment_id: int) -> list[tuple[int, int]]:
+    """Covered intervals of a segment under whatever filters, ascending, apart from each other."""
+    rows = session.execute(
+        select(col(Coverage.from_number), col(Coverage.to_number))
+        .where(col(Coverage.segment_id) == segment_id)
+        .order_by(col(Coverage.from_number))
+    )
+    merged: list[tuple[int, int]] = []
+    for first, last in rows:
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def list_levels(session: Session, segment_id: int, filter_digest: str) -> list[Verified]:
+    """Covered intervals under one filter with the lowest rung all their blocks passed, by height."""
+    rows = session.execute(
+        select(col(Coverage.level), col(Coverage.from_number), col(Coverage.to_number))
+        .where(col(Coverage.segment_id) == segment_id, col(Coverage.filter_digest) == filter_digest)
+        .order_by(col(Coverage.from_number))
+    )
+    return [Verified(*row) for row in rows]
+
+
 def extend_coverage(session: Session, added: Coverage, passed: Iterable[Verified] = ()) -> None:
     """Adds an interval and merges it with those it touches; the merged one has the lowest level of its parts.
 

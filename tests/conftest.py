@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.rigs.real_data",
     "tests.rigs.seeds",
     "tests.rigs.rpc_faults",
+    "tests.rigs.demo_ledger",
 ]

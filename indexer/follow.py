@@ -24,6 +24,8 @@ from ledger.kinds import BlockStatus, SegmentStatus, SourceKind
 
 log = logging.getLogger(__name__)
 
+HOLES_SECONDS = 60.0
+"""How often holes are looked for in what counts as complete: an audit may have found that it is not."""
 NOTE_SECONDS = 30.0
 """How often the ledger hears that a chain answers while its head stands still."""
 
@@ -50,7 +52,7 @@ class ChainFollower:
         self._final: Header | None = None
         self._settled: tuple[str, str] | None = None
         self._noted = 0.0
-        self._is_complete = False
+        self._complete_at = float("-inf")
         self._snapped = ""
         self._done_blocks = 0
         self._total_blocks = 0
@@ -100,11 +102,12 @@ class ChainFollower:
             self._noted = now
 
     def _has_history(self, heads: Heads) -> bool:
-        """Whether final blocks are missing, for all segments or for some; at the head nothing is."""
+        """Whether final blocks are missing, or may be, for all segments or for some; at the head nothing is."""
         tip, finalized = self._ledger.tip, heads.finalized
         is_final_new = self._final is None or self._final.number < finalized.number
         has_waiting = bool(self._waiting) and is_final_new  # They are looked for in final blocks.
-        return not self._is_complete or has_waiting or tip is None or tip.number < finalized.number
+        is_old_news = self._pace.monotonic() - self._complete_at > HOLES_SECONDS
+        return is_old_news or has_waiting or tip is None or tip.number < finalized.number
 
     async def _catch_up(self, heads: Heads) -> bool:
         """Final blocks by number. Blocks held from before must still be the chain's: False while that is in doubt."""
@@ -119,7 +122,7 @@ class ChainFollower:
         await self._ledger.forget_above_holes(self._segments.values())
         await self._refetch_late_segments(finalized)
         await self._fill(finalized)
-        self._is_complete = True
+        self._complete_at = self._pace.monotonic()
         return True
 
     async def _finalize(self, finalized: Header) -> None:

@@ -69,19 +69,19 @@ class Finality:
         return low
 
     async def _newest_until(self, limit: int, low: Header, latest: Header) -> Header:
-        """The newest block not younger than the limit, from `low` on: by steps that double, then by bisection.
+        """The newest block not younger than the limit, from `low` on: steps as long as the way so far, then bisection.
 
         So a chain of millions of blocks costs some twenty headers, and one that is followed one or two.
         """
-        high, step = latest, 1
         if latest.timestamp <= limit:
             return latest
+        start, high, step = low.number, latest, 1
         while low.timestamp <= limit and low.number + step < high.number:
             (probe,) = await self._reader.headers([low.number + step])
             if probe.timestamp > limit:
                 high = probe
                 break
-            low, step = probe, step * 2
+            low, step = probe, probe.number - start
         while low.timestamp <= limit and high.number - low.number > 1:
             (middle,) = await self._reader.headers([(low.number + high.number) // 2])
             low, high = (middle, high) if middle.timestamp <= limit else (low, middle)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine
@@ -11,30 +11,15 @@ from indexer.commit import ChainLedger
 from indexer.follow import ChainFollower
 from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.pool import ProviderPool
-from indexer.rpc.provider import Pace
 from indexer.writer import LedgerWriter
 from ledger.clock import Clock, system_clock
+from tests.rigs.fast_time import FastTime
 from tests.rigs.tables import dump_tables
 from tests.rigs.transfer_chain import STRANGER, WALLET, AnvilChain, Terms
 
 FINALITY = 8
 """How far the final block lies below the head with --slots-in-an-epoch 4."""
 LIVE_NODE = ("--no-mining", "--slots-in-an-epoch", "4", "--timestamp", "1700000000")
-
-
-@dataclass
-class FastTime:
-    """A clock that waiting moves: nobody waits for real."""
-
-    now: float = 0.0
-    waits: list[float] = field(default_factory=list)
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-
-    def pace(self) -> Pace:
-        return Pace(lambda: self.now, self.sleep)
 
 
 @dataclass

@@ -85,3 +85,53 @@ def test_walking_any_fork_ends_at_its_head_or_halts_and_never_loses_common_block
     for held_block in tail.blocks:
         if held_block.number <= min(head, seen.number):
             assert held_block.hash == on_chain(held_block.number).hash
+
+
+HASHES = st.sampled_from([block(number, branch) for number in range(98, 112) for branch in "ab"])
+
+
+@given(
+    length=st.integers(1, 8),
+    number=st.integers(95, 112),
+    own=HASHES,
+    parent=HASHES,
+)
+def test_any_header_whatever_gets_a_step_that_its_own_words_justify(
+    length: int, number: int, own: str, parent: str
+) -> None:
+    """Total: no header, however false, raises; and nothing is given up that the header does not contradict."""
+    tail = Tail([BlockRef(n, block(n)) for n in range(100, 100 + length)])
+    step = reconcile(tail, Header(number, own, parent, 0))
+    held = {ref.number: ref.hash for ref in tail.blocks}
+    match step:
+        case Append():
+            assert (number, parent) == (tail.tip.number + 1, tail.tip.hash)
+        case Rollback(to=to):
+            assert to.number == number - 1 >= tail.anchor.number
+            assert held[to.number] == to.hash == parent
+            assert held[number] != own, "the block we hold there is the one that was replaced"
+        case Halt():
+            assert number == tail.anchor.number
+            assert own != tail.anchor.hash
+        case Gap(need=need):
+            assert tail.anchor.number <= need <= tail.tip.number + 1
+            assert need != number
+        case Same():
+            assert number < tail.anchor.number or held[number] == own
+
+
+@given(length=st.integers(1, 8), number=st.integers(95, 112), own=HASHES)
+def test_a_tail_moves_only_to_what_it_holds_or_one_block_on(length: int, number: int, own: str) -> None:
+    tail = Tail([BlockRef(n, block(n)) for n in range(100, 100 + length)])
+    to = BlockRef(number, own)
+    moved = tail.moved(to)
+    if moved is not None:
+        assert moved.tip == to
+        assert moved.anchor == tail.anchor
+        assert to in tail.blocks or number == tail.tip.number + 1
+    else:
+        assert to not in tail.blocks
+    anchored = tail.anchored(to)
+    assert (anchored is not None) == (to in tail.blocks)
+    if anchored is not None:
+        assert (anchored.anchor, anchored.tip) == (to, tail.tip)

@@ -21,11 +21,13 @@ from benchmarks.chain import ChainFiles, generated
 from benchmarks.least import Caps
 from benchmarks.plan import Options, Outcome, Plan
 from benchmarks.results import RESULTS, TARGETS, record
-from benchmarks.runs import POSTGRES, SQLITE, Databases, Runner, WrongRunError, postgres_server, serving
+from benchmarks.runs import POSTGRES, SQLITE, Databases, Runner, WrongRunError, measured, postgres_server, serving
 from benchmarks.show import show_runs, show_targets
 
 CACHE = Path("build/bench")
 SMALLEST = 10_000
+WIDTH = 160
+LIVE = "indexer.live_p95_ms"
 
 
 def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Options]:
@@ -43,6 +45,7 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, Optio
     parser.add_argument("--logs", type=int, default=Caps.logs, help="the node's cap: results of one eth_getLogs")
     parser.add_argument("--batch", type=int, default=Caps.batch, help="the node's cap: requests of one batch")
     parser.add_argument("--quick", action="store_true", help="only the ceiling and the indexer without latency")
+    parser.add_argument("--without-live", action="store_true", help="leave out benchmarks.live (it needs anvil)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
     parser.add_argument("--results", type=Path, default=RESULTS, help=f"where figures go (default {RESULTS})")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"where chains are kept (default {CACHE})")
@@ -97,10 +100,23 @@ def measure(console: Console, cache: Path, options: Options) -> Outcome:
         )
 
 
+def measure_live(console: Console) -> dict[str, float]:
+    """The live lane, which has a benchmark of its own where anvil is installed: its figure, or none and why."""
+    with progress_on(console) as bars:
+        bars.add_task("live lane: block to committed facts", total=None)
+        try:
+            return {LIVE: measured("live")[LIVE]}
+        except WrongRunError as error:
+            console.print(f"The live lane was not measured: {error}", highlight=False, soft_wrap=True)
+            return {}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measures, prints, records; the exit code."""
     said, options = parse(arguments)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)  # A file has no width: lines of a table are not to be broken there.
     try:
         outcome = measure(console, said.cache, options)
     except WrongRunError as error:
@@ -108,6 +124,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print("Nothing was recorded: the speed of a wrong run means nothing.")
         return 1
     show_runs(console, outcome)
+    if not (options.is_quick or said.without_live):
+        outcome.values |= measure_live(console)
     record(said.results, outcome.values)
     is_met = show_targets(console, outcome.values, TARGETS)
     console.print(f"Figures are in {said.results}.")

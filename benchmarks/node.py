@@ -63,17 +63,31 @@ class WireLog(msgspec.Struct, rename="camel"):
 LOG = msgspec.json.Decoder(WireLog)
 
 
-def matches(wanted: dict[str, Any], log: WireLog) -> bool:
-    """Address and topics by position, as eth_getLogs defines them."""
-    addresses = wanted.get("address")
-    if addresses and log.address not in ([addresses] if isinstance(addresses, str) else addresses):
-        return False
-    for at, allowed in enumerate(wanted.get("topics", ())):
-        if allowed is None or allowed == []:
-            continue
-        if at >= len(log.topics) or log.topics[at] not in ([allowed] if isinstance(allowed, str) else allowed):
+class Wanted(msgspec.Struct, frozen=True):
+    """A filter in one form: lower case, sorted; addresses empty and a topic position None are anything."""
+
+    addresses: list[str]
+    topics: list[list[str] | None]
+
+    @classmethod
+    def of(cls, params: dict[str, Any]) -> "Wanted":
+        """What eth_getLogs takes: one text, a list, or null at each place."""
+        topics = [lowered(allowed) or None for allowed in params.get("topics") or ()]
+        return cls(lowered(params.get("address")), topics)
+
+    def matches(self, log: WireLog) -> bool:
+        """Address and topics by position."""
+        if self.addresses and log.address not in self.addresses:
             return False
-    return True
+        return all(
+            allowed is None or (at < len(log.topics) and log.topics[at] in allowed)
+            for at, allowed in enumerate(self.topics)
+        )
+
+
+def lowered(said: str | list[str] | None) -> list[str]:
+    """One or several texts as a sorted list."""
+    return sorted(text.lower() for text in ([said] if isinstance(said, str) else said or ()))
 
 
 class Store:
@@ -135,8 +149,8 @@ class Chain:
 
     def matching(self, wanted: dict[str, Any]) -> Store:
         """The logs of one filter."""
-        key = {name: wanted[name] for name in ("address", "topics") if wanted.get(name)}
-        if not key:
+        key = Wanted.of(wanted)
+        if not key.addresses and not any(key.topics):
             return self.logs
         digest = hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
         found = self._filtered.get(digest)
@@ -146,7 +160,7 @@ class Chain:
                 self._filtered[digest] = found
         return found
 
-    def _filter(self, wanted: dict[str, Any], name: str) -> Store:
+    def _filter(self, wanted: Wanted, name: str) -> Store:
         if not (self._folder / f"{name}-counts.idx").exists():
             with tempfile.TemporaryDirectory(dir=self._folder) as building:
                 self._write(wanted, Path(building), name)
@@ -154,12 +168,12 @@ class Chain:
                     (Path(building) / file).replace(self._folder / file)
         return Store(self._folder, name, f"{name}-counts")
 
-    def _write(self, wanted: dict[str, Any], folder: Path, name: str) -> None:
+    def _write(self, wanted: Wanted, folder: Path, name: str) -> None:
         starts, counts = array("q", [0]), array("q", [0])
         with (folder / f"{name}.bin").open("wb") as file:
             for number in range(self.blocks):
                 logs = items_of(self.logs.between(number, number))
-                kept = [item + b"," for item in logs if matches(wanted, LOG.decode(item))]
+                kept = [item + b"," for item in logs if wanted.matches(LOG.decode(item))]
                 file.writelines(kept)
                 starts.append(starts[-1] + sum(len(item) for item in kept))
                 counts.append(counts[-1] + len(kept))

@@ -14,8 +14,8 @@ from indexer.rpc.messages import filter_of
 from indexer.scan.filters import merge_filters
 
 PARSE, DECODE, PEER = "ceiling: fetch + parse", "ceiling: + decode", "plain web3.py loop → sqlite"
-PEER_LOGS = 20_000
-"""The loop is slow and costs the same for each event: a part of the chain is enough, and the rate is what counts."""
+PEER_SHARE, MOST_PEER_LOGS = 50, 20_000
+"""The loop is slow and costs the same for each event: a fiftieth of the chain is enough, the rate is what counts."""
 WARM_LOGS = 1_000
 
 Step = Callable[[], dict[str, Run]]
@@ -67,7 +67,7 @@ def size_of(logs: int) -> str:
 def written(store: str, *, is_keyed: bool) -> str:
     """The name of a write ceiling."""
     how = "executemany" if store == SQLITE else "COPY"
-    return f"ceiling: {how} of the same rows, {'the ledger’s tables' if is_keyed else 'bare tables'}, {store}"
+    return f"ceiling: {how} of the rows → {store}, {'ledger' if is_keyed else 'bare'} tables"
 
 
 class Plan:
@@ -117,7 +117,7 @@ class Plan:
             steps.append(self._parse(DECODE, "decode"))
             steps += [self._index(store, options.latency, size) for store in options.stores]
             if SQLITE in options.stores:
-                steps.append((PEER, lambda: {PEER: self._runner.peer(min(size, PEER_LOGS))}))
+                steps.append((PEER, lambda: {PEER: self._runner.peer(peer_logs(size))}))
         turn = number % len(steps)
         return [*steps[turn:], *steps[:turn]]
 
@@ -143,6 +143,11 @@ class Plan:
                 return runs
 
         return name, step
+
+
+def peer_logs(size: int) -> int:
+    """Logs for the web3.py loop, in thousands."""
+    return max(1_000, min(MOST_PEER_LOGS, size // PEER_SHARE // 1_000 * 1_000))
 
 
 def compute(outcome: Outcome) -> dict[str, float]:

@@ -50,15 +50,14 @@ class Run:
 def serving(files: ChainFiles) -> Iterator[str]:
     """The node in a process of its own; its address."""
     command = [sys.executable, "-m", "benchmarks.node", str(files.folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        if not line:
-            raise WrongRunError("the node did not start; its message is above")
-        yield f"http://127.0.0.1:{int(line)}"
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise WrongRunError("the node did not start; its message is above")
+            yield f"http://127.0.0.1:{int(line)}"
+        finally:
+            process.kill()
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.adapter import Log, LogFilter
-from indexer.rpc.errors import AnswerTooLargeError, RangeTooWideError, UntruthError
+from indexer.rpc.errors import AnswerTooLargeError, NobodyElseError, RangeTooWideError, UntruthError
 from indexer.rpc.reader import ChainReader, Header, LogBatch
 from indexer.scan.filters import matching
 from indexer.scan.opinion import Opinion, SecondOpinion
@@ -190,9 +190,11 @@ class LogFetcher:
 
     async def _ask_elsewhere(self, batch: LogBatch, suspects: Sequence[Header]) -> None:
         """Another provider's view of blocks where a log may be missing; a bloom alone is no proof, a log is."""
-        others = await self._reader.logs_of(
-            self._filters, [header.hash for header in suspects], avoid=frozenset({batch.provider})
-        )
+        hashes, doubted = [header.hash for header in suspects], frozenset({batch.provider})
+        try:
+            others = await self._reader.logs_of(self._filters, hashes, without=doubted)
+        except NobodyElseError:
+            others = await self._reader.logs_of(self._filters, hashes, avoid=doubted)
         known = {(log.block_hash, log.log_index) for log in batch.logs}
         for header, other in zip(suspects, others, strict=True):
             if any((log.block_hash, log.log_index) not in known for log in other.logs):

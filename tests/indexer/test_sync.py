@@ -85,6 +85,7 @@ def amounts(engine: Engine) -> list[tuple[int, int]]:
     return [(row["block_number"], row["amount_raw"]) for row in rows]
 
 
+@pytest.mark.scenario(34)
 async def test_history_and_head_are_indexed_completely_and_once(engine: Engine, chain: AnvilChain) -> None:
     fill(chain, 30)
     tracked = register(engine, [chain.token])
@@ -109,6 +110,7 @@ async def test_running_twice_changes_nothing(engine: Engine, chain: AnvilChain) 
     assert_same_tables(before, dump_tables(engine))
 
 
+@pytest.mark.scenario(35)
 async def test_following_block_by_block_gives_the_same_tables_as_indexing_history_once(
     database_url: str, chain: AnvilChain, tmp_path: Path
 ) -> None:
@@ -125,6 +127,7 @@ async def test_following_block_by_block_gives_the_same_tables_as_indexing_histor
     once.dispose()
 
 
+@pytest.mark.scenario(10)
 async def test_a_reorg_while_following_is_undone_and_on_record(engine: Engine, chain: AnvilChain) -> None:
     tracked = register(engine, [chain.token])
     for depth in (1, 2, 3, 7):
@@ -146,6 +149,7 @@ async def test_a_reorg_while_following_is_undone_and_on_record(engine: Engine, c
     assert [(c["from_number"], c["to_number"]) for c in dump["coverage"]] == [(1, chain.head())]
 
 
+@pytest.mark.scenario(7)
 async def test_a_new_branch_shorter_than_the_tip_is_followed(engine: Engine, chain: AnvilChain) -> None:
     fill(chain, 15)
     tracked = register(engine, [chain.token])
@@ -170,6 +174,7 @@ async def test_a_lower_head_alone_rolls_nothing_back(engine: Engine, chain: Anvi
     assert dump["cursor"][0]["number"] == 16
 
 
+@pytest.mark.scenario(2)
 async def test_a_reorg_below_finality_halts_the_chain_and_deletes_nothing(engine: Engine, chain: AnvilChain) -> None:
     fill(chain, 20)
     tracked = register(engine, [chain.token])
@@ -187,6 +192,7 @@ async def test_a_reorg_below_finality_halts_the_chain_and_deletes_nothing(engine
         assert after[table] == before[table]
 
 
+@pytest.mark.scenario(37)
 async def test_a_fund_added_later_fetches_only_its_own_hole_and_the_unfinal_blocks(
     engine: Engine, chain: AnvilChain
 ) -> None:
@@ -260,6 +266,7 @@ async def test_an_unreachable_chain_says_why_and_leaves_the_others_alone(engine:
     assert amounts(engine) == expected_amounts(chain)
 
 
+@pytest.mark.scenario(30)
 async def test_two_indexers_on_one_chain_one_stops_and_no_row_is_doubled(engine: Engine, chain: AnvilChain) -> None:
     fill(chain, 30)
     tracked = register(engine, [chain.token])

@@ -8,7 +8,7 @@ from indexer.adapter import Log, LogFilter
 from indexer.rpc.errors import AnswerTooLargeError, NobodyElseError, RangeTooWideError, UntruthError
 from indexer.rpc.reader import ChainReader, Header, LogBatch
 from indexer.scan.filters import matching
-from indexer.scan.opinion import Opinion, SecondOpinion
+from indexer.scan.opinion import Opinion, SecondOpinion, find_proof
 from indexer.scan.ranges import RangeSizer
 from indexer.scan.verify import (
     BLOOM,
@@ -189,18 +189,25 @@ class LogFetcher:
         return self._blooms.are_there is not False
 
     async def _ask_elsewhere(self, batch: LogBatch, suspects: Sequence[Header]) -> None:
-        """Another provider's view of blocks where a log may be missing; a bloom alone is no proof, a log is."""
-        hashes, doubted = [header.hash for header in suspects], frozenset({batch.provider})
-        try:
-            others = await self._reader.logs_of(self._filters, hashes, without=doubted)
-        except NobodyElseError:
-            others = await self._reader.logs_of(self._filters, hashes, avoid=doubted)
+        """Another view of blocks where a log may be missing; a bloom alone is no proof, a log is."""
+        others = await self._seen_elsewhere(suspects, frozenset({batch.provider}))
         known = {(log.block_hash, log.log_index) for log in batch.logs}
         for header, other in zip(suspects, others, strict=True):
-            if any((log.block_hash, log.log_index) not in known for log in other.logs):
-                raise UntruthError(
-                    f"{batch.provider}: left out logs of block {header.number} that {other.provider} has"
-                )
+            if any((log.block_hash, log.log_index) not in known for log in other):
+                raise UntruthError(f"{batch.provider}: left out logs of block {header.number} that others have")
+
+    async def _seen_elsewhere(self, headers: Sequence[Header], doubted: frozenset[str]) -> list[Sequence[Log]]:
+        """Logs of these blocks from another provider; while none answers, from receipts that their headers prove."""
+        if self._reader.voices() < 2 <= len(self._reader.standing()):
+            proofs = [await find_proof(self._reader, header) for header in headers]
+            if None not in proofs:
+                return [matching(self._filters, proof or ()) for proof in proofs]
+        hashes = [header.hash for header in headers]
+        try:
+            batches = await self._reader.logs_of(self._filters, hashes, without=doubted)
+        except NobodyElseError:  # Then the same one says it twice.
+            batches = await self._reader.logs_of(self._filters, hashes, avoid=doubted)
+        return [batch.logs for batch in batches]
 
 
 def needed_headers(logs: Sequence[Log], headers: Mapping[int, Header], last: int) -> Mapping[int, Header]:

@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds_of, default=range(1000), metavar="A-B", help="many (default: 0-999)")
     parser.add_argument("--verbose", action="store_true", help="tell the story of the one seed")
     chosen = parser.parse_args()
-    logging.getLogger("indexer").propagate = False
+    log = logging.getLogger("indexer")
+    log.propagate = False
+    log.setLevel(logging.INFO if chosen.verbose else logging.CRITICAL)
     began = time.monotonic()
     if chosen.seed is not None:
         with template() as migrated:

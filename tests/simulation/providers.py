@@ -6,15 +6,14 @@ time, and the same one while a process runs: against two that agree on a lie nob
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import msgspec
 
 from tests.simulation.lies import Liar
+from tests.simulation.weather import Weather
 from tests.simulation.world import Block, View, World
 
 CHAIN_ID = 31337
@@ -31,35 +30,6 @@ class RefusalError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-@dataclass
-class Weather:
-    """How often what goes wrong in one seed, and a count of what really did."""
-
-    lag: float = 0.0
-    outage: float = 0.0
-    throttle: float = 0.0
-    null_head: float = 0.0
-    broken_batch: float = 0.0
-    lie: float = 0.0
-    cap: int | None = None
-    is_tagged: bool = True
-    counts: Counter[str] = field(default_factory=Counter)
-
-    @classmethod
-    def drawn(cls, dice: random.Random) -> "Weather":
-        """Calm in some respects, wild in others."""
-        return cls(
-            lag=dice.choice((0.0, 0.05, 0.2)),
-            outage=dice.choice((0.0, 0.02, 0.08)),
-            throttle=dice.choice((0.0, 0.02, 0.05)),
-            null_head=dice.choice((0.0, 0.03)),
-            broken_batch=dice.choice((0.0, 0.03)),
-            lie=dice.choice((0.0, 0.1, 0.4)),
-            cap=dice.choice((None, None, 7, 25)),
-            is_tagged=dice.random() < 0.8,
-        )
 
 
 OUTAGES: tuple[Callable[[], httpx.Response], ...] = (
@@ -148,12 +118,13 @@ class ModelProvider:
         if self._is_calm:
             self._view = newest
             return
-        if self._stuck_calls:
+        if self._stuck_calls and self._view.agrees_on_final(newest):
             self._stuck_calls -= 1
         elif self._happens(self._weather.lag):
-            self._stuck_calls = self._dice.choice((0, 1, 3, 8, 20))
+            self._stuck_calls = self._dice.choice((1, 2, 4, 9, 20))
             self._view = self._world.views[-min(len(self._world.views), self._dice.randint(2, 6))]
         else:
+            self._stuck_calls = 0
             self._view = newest if self.liar is None else self.liar.view_of(newest)
         self._count_view(newest)
 
@@ -184,7 +155,9 @@ class ModelProvider:
         return self._header_of(self._view.at(int(block, 16) if height is None else height))
 
     def _header_of(self, block: Block | None) -> msgspec.Raw | None:
-        return None if block is None else block.header
+        if block is None:
+            return None
+        return block.header_with_root if self._weather.has_roots else block.header
 
     def _known(self, block_hash: str) -> Block | None:
         """A block by its hash, if this node has it by now (some forget what is no longer canonical)."""
@@ -221,10 +194,8 @@ class ModelProvider:
         found = self._known(block) if len(block) == 66 else self._view.at(int(block, 16))
         if found is None:
             return None
-        by_tx: dict[str, list[dict[str, Any]]] = {tx.hash: [] for tx in found.transactions}
-        for log in found.logs:
-            by_tx[log["transactionHash"]].append(log)
-        return [{"transactionHash": tx, "blockHash": found.hash, "logs": logs} for tx, logs in by_tx.items()]
+        self._count("receipts asked for")
+        return [*found.receipts]
 
     def _code(self, _address: str, block: str) -> str:
         if self._view.at(int(block, 16)) is None:

@@ -24,8 +24,9 @@ from ledger.database import open_engine
 from tests.rigs.transfer_chain import Terms, TransferAdapter, add_fund, register
 from tests.simulation import clockwork
 from tests.simulation.lies import Liar
-from tests.simulation.providers import CHAIN_ID, Carrier, Crash, ModelProvider, Weather
+from tests.simulation.providers import CHAIN_ID, Carrier, Crash, ModelProvider
 from tests.simulation.truth import Fund, errors_of, read_tables
+from tests.simulation.weather import Season, Weather
 from tests.simulation.world import BLOCK_SECONDS, FINALITY_BLOCKS, TOKENS, WALLET, World
 
 NAMES = ("alpha", "beta", "gamma")
@@ -77,12 +78,11 @@ class Story:
         self._engine = engine
         self._funds: list[Fund] = []
         self._tracked: list[Tracked] = []
-        self._is_living = True
-        self._every_header = True
 
     async def play(self) -> Result:
         """The whole story, to its settled end."""
         self._world.grow(self._dice.randint(FINALITY_BLOCKS + 4, 45))
+        self._count(f"season: {self._weather.season.value}")
         self._add_first_funds()
         for number in range(self._dice.randint(2, 4)):
             await self._life(number)
@@ -132,7 +132,7 @@ class Story:
         if self._weather.lie and self._dice.random() < 0.8:
             liar = self._dice.choice(self._providers)
             dice = random.Random(self._dice.random())
-            liar.liar = Liar(self._world, dice, self._weather.lie, self._counts)
+            liar.liar = Liar(self._world, dice, self._weather)
             self._say(f"{liar.name} lies")
 
     def _doom(self) -> Doom:
@@ -167,7 +167,7 @@ class Story:
         options = SyncOptions(until_head=until_head, poll_seconds=POLL_SECONDS, pace=pace)
         async with ProviderPool(terms, urls, pace=pace, transport=carrier) as pool:
             with LedgerWriter(self._engine, phase=doom.hear) as writer:
-                work = ChainWork(terms, pool, list(self._tracked), every_header=self._every_header)
+                work = ChainWork(terms, pool, list(self._tracked), every_header=self._weather.season is not Season.THIN)
                 (outcome,) = await sync_chains(writer, [work], self._clock, options=options)
         return outcome
 

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import signal
 import threading
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+FIRST_RETRY_SECONDS = 1.0
+"""After a failure; doubled with each that follows, up to the job's own interval. A database restarts in seconds."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class JobRunner:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
+        self._failures: Counter[str] = Counter()
         self._is_stopping = False
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -73,19 +78,32 @@ class JobRunner:
         assert task is not None  # We are a coroutine: there is always one.
         task.set_name(job.name)
         self._running.add(task)
+        began = time.monotonic()
         try:
             await job.run()
+            del self._failures[job.name]
         except asyncio.CancelledError:
             # Passed on it would be logged as a failure by the scheduler, and stopping is none.
             if not self._is_stopping:
                 raise
         except Exception as error:  # The job runner: one broken job must not stop the others.
+            if time.monotonic() - began > job.every_seconds:
+                del self._failures[job.name]  # It went well for a while: this is a new trouble.
+            pause = self._retry(job)
             if exit_of(error) is None:
-                log.exception("%s failed and is tried again in %g s", job.name, job.every_seconds)
+                log.exception("%s failed and is tried again in %g s", job.name, pause)
             else:
-                log.error("%s: %s (tried again in %g s)", job.name, line_of(error), job.every_seconds)
+                log.error("%s: %s (tried again in %g s)", job.name, line_of(error), pause)
         finally:
             self._running.discard(task)
+
+    def _retry(self, job: Job) -> float:
+        """Brings the job's next run forward; the seconds until then."""
+        pause = min(job.every_seconds, FIRST_RETRY_SECONDS * 2.0 ** min(self._failures[job.name], 16))
+        self._failures[job.name] += 1
+        if not self._is_stopping:
+            self._scheduler.modify_job(job.name, next_run_time=datetime.now(UTC) + timedelta(seconds=pause))
+        return pause
 
 
 class StoppedError(Exception):

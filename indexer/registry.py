@@ -16,7 +16,7 @@ from indexer.adapters.perp_v2_curie import PerpV2Curie
 from indexer.lanes import Tracked
 from indexer.specs import AssetSpec, ChainSpec, FundFileError, FundSpec, RegistryError, load_chain_file, load_fund_file
 from ledger.facts import list_markets
-from ledger.funds import find_segment_ids, save_assets, save_chains, save_funds, save_segments
+from ledger.funds import find_segment_ids, hold_registry, save_assets, save_chains, save_funds, save_segments
 from ledger.kinds import Shape, SourceKind
 from ledger.logs import list_asset_ids
 from ledger.standing import find_starts
@@ -153,6 +153,7 @@ def check_fund(path: Path, *, chains: Sequence[ChainSpec] | None = None) -> Fund
 
 def write(session: Session, registry: Registry) -> None:
     """Copies the files into the ledger, in sorted order; nothing is committed and what was found out stays."""
+    hold_registry(session)
     save_chains(session, [chain_row(chain) for chain in registry.chains])
     platforms = {fund.platform.slug: fund.platform for fund in registry.funds}
     rows = [Platform(slug=spec.slug, name=spec.name, url=spec.url) for spec in platforms.values()]

@@ -61,7 +61,7 @@ class Trouble(NamedTuple):
 LOST = Trouble(LedgerUnreachableError, "does not answer", "start it, or check BACKSTOP_DATABASE_URL")
 BUSY = Trouble(
     LedgerBusyError,
-    f"was held by another process for {LOCK_SECONDS} seconds",
+    "is held by another process",
     "end that process, or wait; one `backstop run` is enough",
 )
 FULL = Trouble(LedgerFullError, "has no room left to write", "free or add disk space, or lift the quota")

@@ -12,7 +12,16 @@ FOUND_OUT = frozenset({"status", "status_reason", "status_number", "start_number
                        "finalized_number", "checked_at"})  # fmt: skip
 """Columns that no file writes: a changed file leaves them as they are."""
 
+REGISTRY_LOCK = 5_107_070_772
+"""Any number that no other lock of ours has."""
+
 Row = TypeVar("Row", bound=SQLModel)
+
+
+def hold_registry(session: Session) -> None:
+    """Nobody else writes the files' rows until this transaction ends; two that start at once would both add them."""
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer anyway.
+        session.execute(select(func.pg_advisory_xact_lock(REGISTRY_LOCK)))
 
 
 def save_chains(session: Session, chains: Sequence[Chain]) -> None:

@@ -2,11 +2,14 @@
 
 import contextlib
 import itertools
+import resource
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -18,9 +21,37 @@ TUNING = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 class PostgresRig:
     """One running server; hands out databases that nobody else uses."""
 
-    def __init__(self, admin_url: str) -> None:
-        self.admin_url = admin_url
+    def __init__(self, server: Any) -> None:
+        self.admin_url = str(server.get_uri())
+        self._server = server
         self._numbers = itertools.count(1)
+
+    def limit_files(self, most_bytes: int) -> None:
+        """No file may grow beyond this, for connections there are and those to come: as if the disk were full there.
+
+        RLIM_INFINITY lifts it. Below 16 MB the server's own log could not be written.
+        """
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            clients = connection.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+            pids = [int(self._server.get_pid()), *(pid for (pid,) in clients)]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
+
+    def stop(self, mode: str) -> None:
+        """Stops the server: `fast` breaks off transactions, `immediate` is a crash to recover from."""
+        self._control("-m", mode, "-w", "stop")
+
+    def start(self) -> None:
+        """Starts it again under the same URL."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._server.ensure_postgres_running()
+
+    def _control(self, *words: str) -> None:
+        binary = self._server.bin_path / "pg_ctl"
+        subprocess.run([binary, "-D", self._server.pgdata, *words], check=True, capture_output=True,
+                       user=self._server.system_user)  # fmt: skip
 
     def create_database(self, template: str = "template0") -> str:
         """The URL of a new database, a copy of `template`."""
@@ -60,12 +91,13 @@ def running_postgres() -> Iterator[PostgresRig]:
     # A short path directly under the temporary folder: a Unix socket's path may have 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="backstop-pg-"))
     server = get_server(folder / "data", cleanup_mode=None)
+    rig = PostgresRig(server)
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             for setting in TUNING:
                 connection.execute(sql.SQL("ALTER SYSTEM SET " + setting))
             connection.execute("SELECT pg_reload_conf()")
-        yield PostgresRig(server.get_uri())
+        yield rig
     finally:
-        server.stop()
+        rig.stop("immediate")  # Nothing of it is kept, so nothing needs to be written down.
         shutil.rmtree(folder, ignore_errors=True)

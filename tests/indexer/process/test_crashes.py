@@ -1,86 +1,20 @@
 """SIGKILL at any moment and in each commit phase, then a rerun: the tables are those of an undisturbed run."""
 
 import random
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from indexer.writer import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_INSERT, DURING_ROLLBACK, PHASES
-from ledger.database import open_engine
-from tests.rigs.anvil import AnvilNode
-from tests.rigs.postgres import PostgresRig, name_of
-from tests.rigs.sync_process import KILLED, SyncRun, sync
-from tests.rigs.tables import assert_same_tables, dump_tables
-from tests.rigs.transfer_chain import STRANGER, WALLET, AnvilChain, register
+from tests.indexer.process.conftest import Ledgers, dump_of, run_of
+from tests.rigs.sync_process import KILLED, sync
+from tests.rigs.tables import assert_same_tables
+from tests.rigs.transfer_chain import WALLET, AnvilChain
 
-Dump = dict[str, list[dict[str, Any]]]
 RANDOM_MOMENTS = 10  # Of each database: 20 in all.
 
 
-@dataclass
-class Ledgers:
-    """Copies of one ledger, so that each kill starts from the same state."""
-
-    copy: Callable[[str], str]
-
-    def fresh(self, source: str) -> str:
-        """The URL of a new copy of that ledger; nobody may be connected to it."""
-        return self.copy(source)
-
-
-@pytest.fixture
-def ledgers(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Ledgers:
-    """Copies of SQLite files, or Postgres databases from a template."""
-    if database_url.startswith("sqlite"):
-        counter = iter(range(1000))
-
-        def copy_file(source: str) -> str:
-            target = tmp_path / f"copy-{next(counter)}.sqlite"
-            shutil.copyfile(source.removeprefix("sqlite:///"), target)
-            return f"sqlite:///{target}"
-
-        return Ledgers(copy_file)
-    postgres: PostgresRig = request.getfixturevalue("postgres")
-    return Ledgers(lambda source: postgres.create_database(template=name_of(source)))
-
-
-def run_of(chain: AnvilChain, database: str) -> SyncRun:
-    return SyncRun(chain.url, database, chain.token)
-
-
-def dump_of(url: str) -> Dump:
-    engine = open_engine(url)
-    try:
-        return dump_tables(engine)
-    finally:
-        engine.dispose()
-
-
-@pytest.fixture
-def chain(start_node: Callable[..., AnvilNode]) -> Iterator[AnvilChain]:
-    """Sixty blocks with transfers, finalized eight below the head."""
-    opened = AnvilChain(start_node("--no-mining", "--slots-in-an-epoch", "4", "--timestamp", "1700000000").url)
-    opened.deploy()
-    for n in range(59):
-        opened.send((WALLET, 1000 + n), (STRANGER, 5))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def registered(database_url: str, chain: AnvilChain) -> str:
-    """A ledger that knows the fund and nothing else."""
-    engine = open_engine(database_url)
-    register(engine, [chain.token])
-    engine.dispose()
-    return database_url
-
-
+@pytest.mark.scenario(29)
 def test_a_kill_in_any_commit_phase_leaves_no_trace_after_a_rerun(
     ledgers: Ledgers, registered: str, chain: AnvilChain
 ) -> None:
@@ -98,6 +32,7 @@ def test_a_kill_in_any_commit_phase_leaves_no_trace_after_a_rerun(
             assert_same_tables(truth, dump_of(database))
 
 
+@pytest.mark.scenario(29)
 def test_a_kill_during_a_rollback_leaves_no_trace_after_a_rerun(
     ledgers: Ledgers, registered: str, chain: AnvilChain
 ) -> None:
@@ -118,6 +53,7 @@ def test_a_kill_during_a_rollback_leaves_no_trace_after_a_rerun(
             assert_same_tables(truth, dump_of(database))
 
 
+@pytest.mark.scenario(29)
 def test_kills_at_random_moments_leave_no_trace_after_a_rerun(
     ledgers: Ledgers, registered: str, chain: AnvilChain, seed: int
 ) -> None:

@@ -142,10 +142,15 @@ class TwoViews(ChainDouble):
         self.left_out = left_out
 
     async def logs_of(
-        self, filters: Sequence[LogFilter], block_hashes: Sequence[str], *, avoid: frozenset[str] = frozenset()
+        self,
+        filters: Sequence[LogFilter],
+        block_hashes: Sequence[str],
+        *,
+        avoid: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(),
     ) -> list[LogBatch]:
         found = matching(filters, self.logs_held)
-        if "liar" in avoid:
+        if "liar" in avoid | without:
             return [LogBatch(found, "honest", 1)]
         return [LogBatch([log for log in found if log.address != self.left_out], "liar", 1)]
 

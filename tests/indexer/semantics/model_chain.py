@@ -8,7 +8,7 @@ from eth_utils.crypto import keccak
 from indexer.adapter import Log, LogFilter
 from indexer.replay.bloom import compute_bloom
 from indexer.replay.words import ZERO_BLOOM
-from indexer.rpc.errors import AnswerTooLargeError, RangeTooWideError
+from indexer.rpc.errors import AnswerTooLargeError, NobodyElseError, RangeTooWideError
 from indexer.rpc.reader import Header, LogBatch
 from indexer.scan.filters import matching
 from tests.indexer.chain_double import ChainDouble
@@ -27,7 +27,7 @@ class Emission:
 class ModelChain:
     """Blocks 0, 1, … and their logs; each block is one hash away from its parent."""
 
-    headers: list[Header] = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list, repr=False)
     logs: list[list[Log]] = field(default_factory=list)
 
     def mine(self, *emissions: Emission, branch: str = "") -> Header:
@@ -86,8 +86,15 @@ class ModelReader(ChainDouble):
         return [self.chain.headers[number] for number in numbers]
 
     async def logs(
-        self, filters: Sequence[LogFilter], first: int, last: int, *, avoid: frozenset[str] = frozenset()
+        self,
+        filters: Sequence[LogFilter],
+        first: int,
+        last: int,
+        *,
+        avoid: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(),
     ) -> LogBatch:
+        self._require_me(without)
         self.asked.append((first, last, tuple(filters)))
         if last - first + 1 > self.most_blocks:
             raise RangeTooWideError("too wide", limit=self.most_blocks)
@@ -97,12 +104,23 @@ class ModelReader(ChainDouble):
         return LogBatch(found, "model", 1)
 
     async def logs_of(
-        self, filters: Sequence[LogFilter], block_hashes: Sequence[str], *, avoid: frozenset[str] = frozenset()
+        self,
+        filters: Sequence[LogFilter],
+        block_hashes: Sequence[str],
+        *,
+        avoid: frozenset[str] = frozenset(),
+        without: frozenset[str] = frozenset(),
     ) -> list[LogBatch]:
+        self._require_me(without)
         at = {header.hash: header.number for header in self.chain.headers}
         numbers = [at[block_hash] for block_hash in block_hashes]
         self.asked += [(number, number, tuple(filters)) for number in numbers]
         return [LogBatch(matching(filters, self.chain.logs[number]), "model", 1) for number in numbers]
+
+    @staticmethod
+    def _require_me(without: frozenset[str]) -> None:
+        if "model" in without:
+            raise NobodyElseError("there is one provider only")
 
     async def logs_from_receipts(self, number: int) -> LogBatch:
         return LogBatch(list(self.chain.logs[number]), "model", 0)

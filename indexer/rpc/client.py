@@ -8,11 +8,23 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from indexer.rpc.errors import ChainError, RequestError, Said, ThrottledError, UnavailableError, error_of, shorten
+from indexer.rpc.errors import (
+    AnswerTooLargeError,
+    ChainError,
+    RequestError,
+    Said,
+    ThrottledError,
+    UnavailableError,
+    error_of,
+    shorten,
+)
 from indexer.rpc.messages import Ask, Envelope, encode_asks
 
 BATCH = msgspec.json.Decoder(list[Envelope] | Envelope)
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+NO_JSON = (msgspec.DecodeError, RecursionError)
+"""What decoding raises: arrays without end nest deeper than the decoder goes."""
+MOST_BYTES = 64 << 20  # Of one answer, unpacked: a hundred thousand logs.
 LIMITS = httpx.Limits(max_connections=16, max_keepalive_connections=16, keepalive_expiry=60.0)
 
 
@@ -65,7 +77,10 @@ class RpcClient:
         envelopes = self._decode_body(await self._post(encode_asks(asks)), asks)
         if isinstance(envelopes, Envelope) and len(asks) > 1:
             return await self._one_by_one(envelopes, asks)
-        by_id = {e.id: e for e in ([envelopes] if isinstance(envelopes, Envelope) else envelopes)}
+        answered = [envelopes] if isinstance(envelopes, Envelope) else envelopes
+        by_id = {envelope.id: envelope for envelope in answered}
+        if len(by_id) != len(answered):
+            raise UnavailableError(f"{self.name}: {asks[0].method} was answered twice in one batch")
         if len(asks) == 1 and 0 not in by_id and len(by_id) == 1:
             by_id = {0: next(iter(by_id.values()))}  # Some nodes answer errors with a null id.
         return [self._result(by_id.get(n), ask) for n, ask in enumerate(asks)]
@@ -81,19 +96,30 @@ class RpcClient:
     async def _post(self, body: bytes) -> bytes:
         self.requests += 1
         try:
-            response = await self._http.post(self.url, content=body)
+            async with self._http.stream("POST", self.url, content=body) as response:
+                content = await self._whole(response)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise UnavailableError(f"{self.name}: {type(error).__name__} {shorten(str(error))}".rstrip()) from error
         if response.status_code != 200:
-            raise self._http_error(response)
-        return response.content
+            raise self._http_error(response, content)
+        return content
 
-    def _http_error(self, response: httpx.Response) -> ChainError:
+    async def _whole(self, response: httpx.Response) -> bytes:
+        """The body, unpacked; one that would fill the memory is refused while it comes."""
+        parts, size = [], 0
+        async for part in response.aiter_bytes():
+            parts.append(part)
+            size += len(part)
+            if size > MOST_BYTES:
+                raise AnswerTooLargeError(f"{self.name}: an answer of more than {MOST_BYTES >> 20} MB")
+        return b"".join(parts)
+
+    def _http_error(self, response: httpx.Response, content: bytes) -> ChainError:
         """What a failed response says; a JSON-RPC error inside it is the better witness."""
-        message, code = response.text or response.reason_phrase, None
+        message, code = content.decode("utf-8", "replace") or response.reason_phrase, None
         try:
-            inner = msgspec.json.decode(response.content)
-        except msgspec.DecodeError:
+            inner = msgspec.json.decode(content)
+        except NO_JSON:
             inner = None
         error = inner.get("error") if isinstance(inner, dict) else None
         if isinstance(error, dict):
@@ -110,7 +136,7 @@ class RpcClient:
         try:
             envelopes: list[Envelope] | Envelope = BATCH.decode(body)
             return envelopes
-        except msgspec.DecodeError as error:
+        except NO_JSON as error:
             shown = shorten(body[:120].decode("utf-8", "replace"), 80)
             kind = "HTML" if body.lstrip()[:1] == b"<" else "no valid JSON-RPC"
             raise UnavailableError(
@@ -127,7 +153,7 @@ class RpcClient:
             return UnavailableError(f"{where}: neither result nor error")
         try:
             return ask.result.decode(envelope.result)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (*NO_JSON, ValueError) as error:
             return UnavailableError(f"{where}: the result is not what the method returns ({error})")
 
     def _said(self, envelope: Envelope, where: str) -> ChainError:
@@ -135,7 +161,7 @@ class RpcClient:
         raw = bytes(envelope.error)
         try:
             error = msgspec.json.decode(raw) if raw else "no error given"
-        except msgspec.DecodeError:
+        except NO_JSON:
             return RequestError(f"{where}: {shorten(raw.decode('utf-8', 'replace'))}")
         if not isinstance(error, dict):
             return error_of(Said(str(error)), where)

@@ -25,6 +25,7 @@ from indexer.rpc.reader import ChainTerms
 
 T = TypeVar("T")
 Work = Callable[[Provider], Awaitable[T]]
+TOO_LARGE = (RangeTooWideError, AnswerTooLargeError)
 NOBODY: frozenset[str] = frozenset()
 
 ROUNDS = 4  # How often all providers are asked before the chain counts as unreachable.
@@ -35,11 +36,15 @@ VOICE_SECONDS = 5.0  # How long a provider may think when all are asked the same
 
 @dataclass(frozen=True)
 class Whom:
-    """Whom to ask: `avoid` last, `without` never (both by name), and what about, as not all keep everything."""
+    """Whom to ask: `avoid` last, `without` never (both by name), and what about, as not all keep everything.
+
+    `is_divisible`: less can be asked at once, so the first refusal for size is raised instead of asking the next.
+    """
 
     avoid: frozenset[str] = NOBODY
     without: frozenset[str] = NOBODY
     about: About | None = None
+    is_divisible: bool = False
 
 
 ANYBODY = Whom()
@@ -63,11 +68,13 @@ class Failover:
             for provider in self._in_order(whom):
                 try:
                     return await self._once(provider, work, whom)
-                except (RangeTooWideError, AnswerTooLargeError, RevertError):
-                    raise
                 except ChainError as error:
+                    if isinstance(error, RevertError) or (whom.is_divisible and isinstance(error, TOO_LARGE)):
+                        raise
                     said[provider.name] = error
-            if not any(isinstance(e, ThrottledError | UnavailableError | UntruthError) for e in said.values()):
+            if any(isinstance(error, TOO_LARGE) for error in said.values()) or not any(
+                isinstance(e, ThrottledError | UnavailableError | UntruthError) for e in said.values()
+            ):
                 break
             is_throttled = any(isinstance(error, ThrottledError) for error in said.values())
             throttled, rounds = throttled + is_throttled, rounds + (not is_throttled)
@@ -139,6 +146,8 @@ class Failover:
             return WrongChainError("; ".join(p.out for p in self._providers if p.out))
         errors = list(said.values())
         text = "; ".join(dict.fromkeys(str(error) for error in errors))
+        if any(isinstance(error, TOO_LARGE) for error in errors):
+            return AnswerTooLargeError(text)
         for kind in (StateMissingError, RequestError, ThrottledError, WrongChainError):
             if all(isinstance(error, kind) for error in errors):
                 return kind(text)

@@ -10,6 +10,10 @@ from indexer.rpc.reader import Header, Receipt
 
 ResultT = TypeVar("ResultT")
 
+HASH_LENGTH = 66  # Characters, 0x and all.
+BLOOM_BYTES = 256
+LAST_SECOND = 253_402_300_799  # The end of the year 9999, after which there is no date.
+
 
 class Ask(msgspec.Struct, Generic[ResultT], frozen=True):
     """One request and the decoder of its result."""
@@ -38,15 +42,28 @@ class WireHeader(msgspec.Struct, frozen=True, rename="camel"):
     receipts_root: str = ""
 
     def to_header(self) -> Header:
-        """With numbers as numbers."""
+        """With numbers as numbers; raises ValueError for what no block can have."""
+        number, timestamp, bloom = height_of(self.number), int(self.timestamp, 16), bytes.fromhex(self.logs_bloom[2:])
+        if not 0 <= timestamp <= LAST_SECOND:
+            raise ValueError("a time that no block has")
+        if not (len(self.hash) == len(self.parent_hash) == HASH_LENGTH and len(bloom) in (0, BLOOM_BYTES)):
+            raise ValueError("a hash or bloom of another length")
         return Header(
-            number=int(self.number, 16),
+            number=number,
             hash=self.hash.lower(),
             parent_hash=self.parent_hash.lower(),
-            timestamp=int(self.timestamp, 16),
+            timestamp=timestamp,
             logs_bloom=self.logs_bloom,
             receipts_root=self.receipts_root.lower(),
         )
+
+
+def height_of(text: str) -> int:
+    """A block number; raises ValueError for what none can be."""
+    number = int(text, 16)
+    if not 0 <= number < 2**63:
+        raise ValueError("a height that no block has")
+    return number
 
 
 class WireReceipt(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ from indexer.rpc.messages import (
     ask_logs_of,
     ask_receipts,
     ask_whole_receipts,
+    height_of,
 )
 from indexer.rpc.metrics import ProviderMetrics
 from indexer.rpc.multicall import CALLS_AT_ONCE, answer_of, decode_aggregate3, encode_aggregate3, encode_call
@@ -208,7 +209,7 @@ class ProviderPool:
 
         async def work(provider: Provider) -> LogBatch:
             head, *answers = await provider.all_of(asks)
-            provider.head = int(head, 16)
+            provider.head = height_of(head)
             if provider.head < last:
                 # A lagging node gives a partial list without any error.
                 raise UnavailableError(f"{provider.name}: its head {provider.head} is below block {last}")
@@ -218,7 +219,9 @@ class ProviderPool:
             logs = ordered_logs((log for answer in answers for log in answer), first, last, where)
             return LogBatch(logs, provider.name, HEAD)
 
-        return await self._failover.ask(work, Whom(avoid, without, About(Keeps.BLOCKS, first)))
+        return await self._failover.ask(
+            work, Whom(avoid, without, About(Keeps.BLOCKS, first), is_divisible=first < last)
+        )
 
     async def logs_of(
         self,
@@ -308,7 +311,9 @@ class ProviderPool:
             return results
 
         try:
-            results = await self._failover.ask(work, Whom(about=state_at(*(parts[n][1] for n in asked))))
+            results = await self._failover.ask(
+                work, Whom(about=state_at(*(parts[n][1] for n in asked)), is_divisible=True)
+            )
         except (RevertError, StateMissingError, AnswerTooLargeError, RequestError):
             return answers
         for n, result in zip(asked, results, strict=True):

@@ -213,8 +213,7 @@ class Provider:
             if was_waiting and self.quiet_until > self._pace.monotonic():
                 # It has just failed to say so; each of many waiting questions would wait as long again.
                 raise UnavailableError(self.complaint or f"{self.name} does not answer")
-            (answer,) = await self.all_of([ask_chain_id()])
-            found = int(answer, 16)
+            found = await self._chain_id()
             if found != terms.id:
                 raise WrongChainError(
                     f"{self.name} serves chain id {found}, but {terms.slug} is {terms.id}: "
@@ -223,6 +222,13 @@ class Provider:
             if not self._is_checked:
                 await (self._check_live(terms) if terms.kind == SourceKind.LIVE else self._check_recording(terms))
             self._is_checked, self._failed_since = True, None
+
+    async def _chain_id(self) -> int:
+        try:
+            (answer,) = await self.all_of([ask_chain_id()])
+        except (RangeTooWideError, AnswerTooLargeError, RequestError, RevertError, StateMissingError) as error:
+            raise UnavailableError(f"{error} (asked for its chain id)") from error
+        return int(answer, 16)
 
     def _is_known(self) -> bool:
         since = self._failed_since

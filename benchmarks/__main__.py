@@ -10,6 +10,7 @@ unless --strict is given. Figures go to build/bench.json (docs/benchmarks.md say
 """
 
 import argparse
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,7 @@ from benchmarks.show import show_runs, show_targets
 CACHE = Path("build/bench")
 SMALLEST = 10_000
 WIDTH = 160
+BUSY_LOAD = 1.0
 LIVE = "indexer.live_p95_ms"
 
 
@@ -90,14 +92,20 @@ def measure(console: Console, cache: Path, options: Options) -> Outcome:
     with ExitStack() as stack:
         rig = stack.enter_context(postgres_server()) if POSTGRES in options.stores else None
         node = stack.enter_context(serving(files))
-        plan = Plan(options, Runner(files, node, Databases(cache, rig), options.caps), Databases(cache, rig))
-        plan.prepare(files)
+        databases = Databases(cache, rig)
+        plan = Plan(options, Runner(files, node, databases, options.caps), databases)
         bars = stack.enter_context(progress_on(console))
-        bar = bars.add_task("starting", total=plan.steps)
+        bar = bars.add_task("each part runs once, unmeasured", total=plan.steps)
+        plan.prepare(files)
         return plan.run(
             lambda step, what: bars.update(bar, completed=step, description=what),
             lambda said: console.print(said, highlight=False),
         )
+
+
+def is_busy() -> bool:
+    """Whether the machine is at work already: rates are wall-clock, and what waits for a core is not slow."""
+    return os.getloadavg()[0] > BUSY_LOAD
 
 
 def measure_live(console: Console) -> dict[str, float]:
@@ -117,6 +125,8 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)  # A file has no width: lines of a table are not to be broken there.
+    if is_busy():
+        console.print("[bold]Other work is going on here[/]: trust CPU seconds now, and ratios only with care.")
     try:
         outcome = measure(console, said.cache, options)
     except WrongRunError as error:

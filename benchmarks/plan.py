@@ -16,7 +16,6 @@ from indexer.scan.filters import merge_filters
 PARSE, DECODE, PEER = "ceiling: fetch + parse", "ceiling: + decode", "plain web3.py loop → sqlite"
 PEER_SHARE, MOST_PEER_LOGS = 50, 20_000
 """The loop is slow and costs the same for each event: a fiftieth of the chain is enough, the rate is what counts."""
-WARM_LOGS = 1_000
 
 Step = Callable[[], dict[str, Run]]
 """One measurement, and what was measured along with it, by name."""
@@ -92,10 +91,7 @@ class Plan:
         filters = merge_filters(part for segment in tracked() for part in segment.adapter.filters())
         counts = [served.matching(filter_of(wanted)).counts for wanted in filters]
         self._least = least_requests(counts, self._options.size // LOGS_A_BLOCK, self._options.caps)
-        self._runner.parsed("parse", WARM_LOGS)
-        for store in self._options.stores:
-            with self._databases.new(store) as url:
-                self._runner.indexed(url, WARM_LOGS)
+        self._runner.warm()
 
     def run(self, begins: Begins, ended: Ended) -> Outcome:
         """Takes all measurements; raises WrongRunError at the first that is wrong."""

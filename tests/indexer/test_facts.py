@@ -1,0 +1,151 @@
+"""Rows of a range: a log once however many funds it concerns, a fact with its place, nothing that nobody asked for."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from indexer.adapter import FactDraft, Log, LogFilter
+from indexer.adapters.address_fund import TRANSFER
+from indexer.facts import Prepared, RowMaker, Rows, log_of, prepare
+from indexer.lanes import Tracked
+from indexer.rpc.reader import Header
+from indexer.scan.fetch import Fetched
+from ledger.columns import UINT256_MAX
+from ledger.kinds import BlockStatus, Contribution, Role
+from ledger.logs import FACT_COLUMNS, LOG_COLUMNS
+from ledger.tables import RawLog
+from tests.indexer import emitting
+from tests.indexer.test_decode import Counting
+
+CHAIN, TOKEN, OTHER = 10, emitting.account(1), emitting.account(9)
+
+
+class Wallet(Counting):
+    """Every transfer of one token."""
+
+    def __init__(self, token: str, draft: FactDraft | None = None) -> None:
+        super().__init__()
+        self.token = token
+        self.draft = draft
+
+    def filters(self) -> Sequence[LogFilter]:
+        return [LogFilter(frozenset({self.token}), (frozenset({TRANSFER.topic0}),))]
+
+    def decode(self, log: Log) -> Sequence[FactDraft]:
+        return super().decode(log) if self.draft is None else [self.draft]
+
+
+def segment(segment_id: int, adapter: Wallet) -> Prepared:
+    """A segment of that adapter, from block 0 on."""
+    return prepare(Tracked(segment_id, f"fund-{segment_id}", "wallet", adapter, (adapter.token,)), 0)
+
+
+def sent(token: str, amount: int, *, block: int, index: int = 0) -> Log:
+    """A transfer of a token."""
+    parties = (emitting.account(2), emitting.account(3))
+    return emitting.log_of(TRANSFER, token, *parties, amount, block=block, index=index)
+
+
+def fetched(*logs: Log, last: int = 9) -> Fetched:
+    """Blocks 0…last with these logs and all their headers."""
+    headers = {
+        n: Header(n, f"0x{n:064x}", f"0x{n - 1:064x}" if n else "0x", 1_700_000_000 + n) for n in range(last + 1)
+    }
+    return Fetched(0, last, list(logs), headers, 2)
+
+
+def rows_of(view: Fetched, *segments: Prepared, status: BlockStatus = BlockStatus.FINALIZED) -> Rows:
+    """What is written of these segments; TOKEN is asset 4."""
+    return RowMaker(CHAIN, {TOKEN: 4}).rows_of(view, segments, status)
+
+
+def named(columns: Sequence[str], row: tuple[Any, ...]) -> dict[str, Any]:
+    """A row by its columns."""
+    return dict(zip(columns, row, strict=True))
+
+
+def test_a_log_that_concerns_two_funds_is_stored_once_and_is_a_fact_of_each() -> None:
+    view = fetched(sent(TOKEN, 5, block=3), sent(OTHER, 7, block=4))
+    rows = rows_of(view, segment(1, Wallet(TOKEN)), segment(2, Wallet(TOKEN)))
+    assert [named(LOG_COLUMNS, row)["address"] for row in rows.logs] == [TOKEN]
+    assert [(named(FACT_COLUMNS, row)["segment_id"], named(FACT_COLUMNS, row)["amount_raw"]) for row in rows.facts] == [
+        (1, 5),
+        (2, 5),
+    ]
+
+
+def test_a_fact_says_where_it_comes_from_and_who_decoded_it() -> None:
+    draft = FactDraft(Role.CONTRIBUTION, 5, TOKEN, Contribution.DONATION, account="0xa", market="m", detail={"k": 1})
+    view = fetched(sent(TOKEN, 5, block=3, index=2))
+    (row,) = rows_of(view, segment(1, Wallet(TOKEN, draft))).facts
+    assert named(FACT_COLUMNS, row) == {
+        "chain_id": CHAIN,
+        "block_hash": view.logs[0].block_hash,
+        "log_index": 2,
+        "fact_no": 0,
+        "segment_id": 1,
+        "block_number": 3,
+        "block_time": view.headers[3].time,
+        "tx_hash": view.logs[0].transaction_hash,
+        "role": "contribution",
+        "source": "donation",
+        "side": None,
+        "amount_raw": 5,
+        "asset_id": 4,
+        "account": "0xa",
+        "market": "m",
+        "detail": {"k": 1},
+        "decoder": "wallet@1",
+    }
+
+
+def test_an_asset_that_no_file_lists_keeps_its_amount_and_its_address() -> None:
+    draft = FactDraft(Role.CONTRIBUTION, 5, OTHER)
+    (row,) = rows_of(fetched(sent(TOKEN, 5, block=3)), segment(1, Wallet(TOKEN, draft))).facts
+    fact = named(FACT_COLUMNS, row)
+    assert (fact["asset_id"], fact["amount_raw"], fact["detail"]) == (None, 5, {"asset": OTHER})
+
+
+def test_final_blocks_without_our_logs_are_not_stored_and_blocks_above_finality_all_are() -> None:
+    view = fetched(sent(TOKEN, 5, block=3), sent(OTHER, 7, block=4))
+    final = rows_of(view, segment(1, Wallet(TOKEN)))
+    live = rows_of(view, segment(1, Wallet(TOKEN)), status=BlockStatus.UNFINALIZED)
+    assert [row[2] for row in final.blocks] == [3]
+    assert [row[2] for row in live.blocks] == list(range(10))
+
+
+def test_what_cannot_be_decoded_breaks_its_own_fund_only_and_its_logs_are_kept() -> None:
+    view = fetched(sent(TOKEN, 0, block=3), sent(OTHER, 7, block=4), sent(TOKEN, 6, block=5))
+    rows = rows_of(view, segment(1, Wallet(TOKEN)), segment(2, Wallet(OTHER)))
+    assert list(rows.broken) == [1]
+    assert [named(FACT_COLUMNS, row)["segment_id"] for row in rows.facts] == [2]
+    assert [row[3] for row in rows.logs] == [3, 4, 5]
+    assert [row[2] for row in rows.blocks] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("amount", [UINT256_MAX + 1, -(2**255) - 1])
+def test_a_number_that_no_word_holds_breaks_the_fund_instead_of_being_cut(amount: int) -> None:
+    draft = FactDraft(Role.CONTRIBUTION, amount)
+    rows = rows_of(fetched(sent(TOKEN, 5, block=3)), segment(1, Wallet(TOKEN, draft)))
+    assert rows.facts == []
+    assert "is no word" in str(rows.broken[1])
+
+
+def test_a_stored_log_is_the_log_that_came() -> None:
+    log = sent(TOKEN, 5, block=3, index=2)
+    (row,) = rows_of(fetched(log), segment(1, Wallet(TOKEN))).logs
+    assert log_of(RawLog(**named(LOG_COLUMNS, row))) == log
+    bare = RawLog(**{**named(LOG_COLUMNS, row), "topics": ""})
+    assert log_of(bare).topics == ()
+
+
+def test_another_wish_is_another_digest_and_the_same_wish_the_same() -> None:
+    assert segment(1, Wallet(TOKEN)).digest == segment(2, Wallet(TOKEN)).digest
+    assert segment(1, Wallet(TOKEN)).digest != segment(1, Wallet(OTHER)).digest
+
+
+def test_a_segment_without_logs_in_the_range_leaves_no_row() -> None:
+    rows = rows_of(fetched(sent(OTHER, 5, block=3)), segment(1, Wallet(TOKEN)))
+    assert replace(rows) == Rows()

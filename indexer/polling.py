@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from indexer.adapter import FactDraft, Known
 from indexer.commit import LostCursorError
-from indexer.reconcile import judge, reconcile_balances
+from indexer.reconcile import Tolerance, judge, reconcile_balances
 from indexer.specs import ChainSpec, FundSpec
 from indexer.sync import ChainOutcome
 from indexer.venues import drift
@@ -183,7 +183,7 @@ class VenuePoller:
         set_chain_head(session, chain_id, head, drift.poll_time(head), checked_at=self._clock())
         segment_id = find_segment_ids(session, chain_id)[self._work.fund.slug]
         # The split is exact by construction; reconciling it all the same shows if a poll was lost or changed.
-        reconcile_balances(session, segment_id, first=0, rounding_per_flow_raw=0)
+        reconcile_balances(session, segment_id, first=0, tolerance=Tolerance(0))
         judge(session, segment_id, Known())
 
     async def note_failure(self, reason: str) -> None:

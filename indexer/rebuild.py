@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from indexer.adapter import AdapterError
 from indexer.facts import Prepared, RowMaker, log_of
-from indexer.reconcile import reconcile_balances
+from indexer.reconcile import Tolerance, reconcile_balances
 from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched
 from ledger.coverage import list_covered
@@ -48,9 +48,8 @@ class Rebuild:
         covered = list_covered(self._session, segment.id)
         self.recall(segment)
         logs = sum(self.redecode(segment, first, last, progress) for first, last in covered)
-        reconcile_balances(
-            self._session, segment.id, first=0, rounding_per_flow_raw=segment.tracked.adapter.rounding_per_flow_raw
-        )
+        tolerance = Tolerance.of(segment.tracked.adapter)
+        reconcile_balances(self._session, segment.id, first=0, tolerance=tolerance, digest=segment.digest)
         return Rebuilt(segment.tracked.slug, logs, before, count_facts(self._session, segment.id))
 
     def recall(self, segment: Prepared) -> None:

@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 from sqlmodel import Session
 
-from indexer.adapter import Known
+from indexer.adapter import Adapter, Known
+from ledger.coverage import replace_reconciled
 from ledger.facts import Flow, MarketMove, list_flows, walk_market_moves
 from ledger.kinds import ReadingName, Role, SegmentStatus, Side
 from ledger.readings import (
     Value,
     count_unreconciled,
     find_balance_height_before,
+    find_first_unreconciled,
     find_last_scheduled,
     find_status,
     list_snapshots,
@@ -28,11 +30,28 @@ UNREADABLE = "cannot be read"
 
 
 class Residual(NamedTuple):
-    """What the flows since the balance before do not explain, in smallest units, and whether that is tolerable."""
+    """What the flows since the balance before do not explain, in smallest units, and whether that is tolerable.
+
+    `is_explained`: whether it is no more than rounding; what is tolerated beyond that may still be a log left out.
+    """
 
     number: int
     amount_raw: int
     is_reconciled: bool
+    is_explained: bool
+    before: int
+
+
+class Suspect(NamedTuple):
+    """Blocks above `after` up to `until` in which indexed logs and the chain part ways.
+
+    `subject`: whose balance; None: a position or a market's total.
+    """
+
+    after: int
+    until: int
+    subject: str | None
+    residual_raw: int = 0
 
 
 class Total(NamedTuple):
@@ -46,9 +65,20 @@ class Total(NamedTuple):
     """Repayments and liquidations so far: each may round the borrow total by one unit."""
 
 
-def residuals(
-    balances: Sequence[tuple[int, int]], flows: Iterable[Flow], *, rounding_per_flow_raw: int
-) -> list[Residual]:
+class Tolerance(NamedTuple):
+    """How far flows may miss a balance: `per_mille` of it, or the rounding of each flow where that is more."""
+
+    rounding_per_flow_raw: int
+    per_mille: int = TOLERANCE_PER_MILLE
+
+    @classmethod
+    def of(cls, adapter: Adapter) -> "Tolerance":
+        """That of M13; none but rounding where the shape's flows are exact (`is_exact`)."""
+        is_exact = getattr(adapter, "is_exact", False)
+        return cls(adapter.rounding_per_flow_raw, 0 if is_exact else TOLERANCE_PER_MILLE)
+
+
+def residuals(balances: Sequence[tuple[int, int]], flows: Iterable[Flow], *, tolerance: Tolerance) -> list[Residual]:
     """Δ balance − Σ flows between neighbouring balances (height, smallest units), both lists by height.
 
     Tolerance (M13): max(0.5 % of |balance|, rounding × flows). The first balance has nothing before it: no residual.
@@ -63,28 +93,37 @@ def residuals(
             at += 1
         between = left[first:at]
         amount = closing - opening - sum(flow.amount_raw for flow in between)
-        tolerance = max(abs(closing) * TOLERANCE_PER_MILLE // 1000, rounding_per_flow_raw * len(between))
-        found.append(Residual(number, amount, abs(amount) <= tolerance))
+        rounding = tolerance.rounding_per_flow_raw * len(between)
+        allowed = max(abs(closing) * tolerance.per_mille // 1000, rounding)
+        found.append(Residual(number, amount, abs(amount) <= allowed, abs(amount) <= rounding, before))
     return found
 
 
-def reconcile_balances(session: Session, segment_id: int, *, first: int, rounding_per_flow_raw: int) -> None:
-    """Residuals of all snapshots from height `first` on; of several assets all must agree, the main one's is kept."""
+def reconcile_balances(
+    session: Session, segment_id: int, *, first: int, tolerance: Tolerance, digest: str | None = None
+) -> list[Suspect]:
+    """Residuals of all snapshots from height `first` on; of several assets all must agree, the main one's is kept.
+
+    `digest`: the filters under which reconciled blocks are recorded. Returns where more is missing than rounding.
+    """
     before = find_balance_height_before(session, segment_id, first)
     opening = -1 if before is None else before
     values = list_values(session, segment_id, ReadingName.BALANCE, first=max(opening, 0))
     flows = list_flows(session, segment_id, above=opening)
     verdicts: dict[int, list[Residual]] = {}
     main: dict[int, Residual] = {}
+    suspects: list[Suspect] = []
     for subject in sorted({value.subject for value in values}):
         own = [value for value in values if value.subject == subject and value.value_raw is not None]
         asset_id = own[0].asset_id if own else None
         for residual in residuals(
             [(value.number, value.value_raw) for value in own if value.value_raw is not None],
             (flow for flow in flows if flow.asset_id == asset_id),
-            rounding_per_flow_raw=rounding_per_flow_raw,
+            tolerance=tolerance,
         ):
             verdicts.setdefault(residual.number, []).append(residual)
+            if not residual.is_explained:
+                suspects.append(Suspect(residual.before, residual.number, subject, residual.amount_raw))
             if subject == "":
                 main[residual.number] = residual
     rows = []
@@ -93,6 +132,11 @@ def reconcile_balances(session: Session, segment_id: int, *, first: int, roundin
         amount = main[point.number].amount_raw if point.number in main else None
         rows.append((point.hash, amount, all(r.is_reconciled for r in seen) if seen else None))
     save_residuals(session, segment_id, rows)
+    if digest is not None:
+        sound = [found for found in verdicts.values() if all(residual.is_reconciled for residual in found)]
+        spans = [(min(residual.before for residual in found) + 1, found[0].number) for found in sound]
+        replace_reconciled(session, (segment_id, digest), above=opening, spans=spans)
+    return sorted(suspects, key=lambda suspect: suspect.until)
 
 
 def wrong_positions(sums: Mapping[tuple[str, str, Side], int], sizes: Iterable[Value]) -> list[str]:
@@ -178,7 +222,9 @@ def verdict(session: Session, segment_id: int, number: int, known: Known) -> tup
     problems = []
     bad, decided = count_unreconciled(session, segment_id)
     if bad:
-        problems.append(f"at {bad} of {decided} blocks the balance is not what indexed flows say")
+        first_bad = find_first_unreconciled(session, segment_id)
+        where = "" if first_bad is None else f", first at block {first_bad[0]} by {first_bad[1]} smallest units"
+        problems.append(f"at {bad} of {decided} blocks the balance is not what indexed flows say{where}")
     positions = wrong_positions(known.sums, values_at(session, segment_id, ReadingName.TAKER_SIZE, number))
     if positions:
         problems.append(f"{len(positions)} positions differ from the contract's at block {number}: {positions[0]}")

@@ -7,21 +7,24 @@ everything below the last one stored is complete. A revert is an answer (unknown
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
 
 from indexer.adapter import AdapterError, ContractCall, Known, Read
+from indexer.dues import Answered, Due, Question, Watched
+from indexer.facts import Prepared, prepare
+from indexer.heal import Healer
 from indexer.known import Knowledge
 from indexer.lanes import Tracked
-from indexer.prices import Priced, Quote, price_row, quotes_of, round_calls
-from indexer.reconcile import UNREADABLE, judge, reconcile_balances
+from indexer.prices import Priced, price_row, quotes_of, round_calls
+from indexer.reconcile import UNREADABLE, Suspect, Tolerance, judge, reconcile_balances
 from indexer.registry import Registry
 from indexer.rpc.errors import ChainError
 from indexer.rpc.reader import CallAnswer, ChainReader, Header
 from indexer.slots import SECONDS, find_starts, slot_of, starts_among
+from indexer.suspects import find_first_suspects
 from indexer.writer import LedgerWriter
 from ledger.blocks import insert_blocks
 from ledger.facts import BlockPlace, find_unread_flow_blocks
@@ -31,6 +34,7 @@ from ledger.readings import (
     find_finalized,
     find_hashes,
     find_last_scheduled,
+    find_status,
     insert_prices,
     insert_readings,
     insert_snapshots,
@@ -46,42 +50,8 @@ LOTS_AT_ONCE = 4
 WINDOW = 1000
 """Slots looked for at once."""
 LONGEST_ERROR = 200
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A segment with its schedule and the assets priced beside it."""
-
-    tracked: Tracked
-    step: int
-    priced: tuple[Priced, ...] = ()
-
-
-@dataclass(frozen=True)
-class Question:
-    """What to read of one segment at one block."""
-
-    segment_id: int
-    kind: SnapshotKind
-    reads: tuple[Read, ...]
-    priced: tuple[Priced, ...] = ()
-
-
-@dataclass
-class Due:
-    """One block and everything to read at it."""
-
-    at: Header
-    questions: list[Question] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One block with every answer."""
-
-    due: Due
-    answers: tuple[CallAnswer, ...]
-    quotes: dict[str, Quote]
+MOST_ROUNDS = 3
+"""How often a run looks again after it has put something right: the next one goes on."""
 
 
 class Snapshots:
@@ -99,6 +69,8 @@ class Snapshots:
         }
         self._unsettled = {item.tracked.segment_id: 0 for item in self._watched}
         """Segment → height from which balances must be reconciled; at the start everything."""
+        self._suspects: dict[int, list[Suspect]] = {}
+        self._healer = Healer(chain_id, reader, writer)
 
     async def run(self, up_to: Header) -> None:
         """Everything due at blocks ≤ up_to.number; raises ChainError when nobody answers, after storing what came."""
@@ -109,6 +81,7 @@ class Snapshots:
             await self._run_flows(up_to)
         finally:
             await self._settle()
+        await self._heal(up_to)
 
     async def _run_schedule(self, watched: Sequence[Watched], up_to: Header) -> None:
         lows = {item.tracked.segment_id: await self._low_of(item) for item in watched}
@@ -297,22 +270,48 @@ class Snapshots:
         for item in self._watched:
             segment_id = item.tracked.segment_id
             if segment_id in self._unsettled:
-                await self._writer.write(lambda session, own=item: self._settle_segment(session, own))  # type: ignore[misc]
+                self._suspects[segment_id] = await self._writer.write(
+                    lambda session, own=item: self._settle_segment(session, own)  # type: ignore[misc]
+                )
                 del self._unsettled[segment_id]
 
-    def _settle_segment(self, session: Session, item: Watched) -> None:
+    def _settle_segment(self, session: Session, item: Watched) -> list[Suspect]:
         segment_id = item.tracked.segment_id
-        first, rounding = self._unsettled[segment_id], item.tracked.adapter.rounding_per_flow_raw
-        reconcile_balances(session, segment_id, first=first, rounding_per_flow_raw=rounding)
+        first, tolerance = self._unsettled[segment_id], Tolerance.of(item.tracked.adapter)
+        suspects = reconcile_balances(session, segment_id, first=first, tolerance=tolerance, digest=item.digest)
         last = find_last_scheduled(session, segment_id)
         if last is None:
-            return
+            return suspects
         knowledge = self._knowledge[segment_id]
         if knowledge.at is None or knowledge.at.number != last.number:
             # A run that began or failed between: what the facts say is read again up to the last snapshot.
             knowledge.forget()
             knowledge.advance(knowledge.load(session, self._chain_id, last.number), header_at(last))
         judge(session, segment_id, knowledge.known())
+        is_wrong = find_status(session, segment_id)[0] == SegmentStatus.UNRECONCILED
+        return suspects or (find_first_suspects(session, segment_id) if is_wrong else [])
+
+    async def _heal(self, up_to: Header) -> None:
+        """Looks into what does not add up; what was put right is read and reconciled again."""
+        for _ in range(MOST_ROUNDS):
+            if not any(self._suspects.values()):
+                return
+            segments = await self._prepared()
+            found = [await self._healer.heal(each, self._suspects.pop(each.id, ()), segments) for each in segments]
+            mended = [number for number in found if number is not None]
+            if not mended:
+                return
+            for segment_id, knowledge in self._knowledge.items():
+                knowledge.forget()
+                self._unsettled[segment_id] = min(mended)
+            await self._run_flows(up_to)
+            await self._settle()
+
+    async def _prepared(self) -> list[Prepared]:
+        """The segments with their filters and first blocks, as the other lanes know them."""
+        own = [item.tracked for item in self._watched if item.digest is not None]
+        starts = await self._writer.read(lambda session: find_segment_starts(session, [t.segment_id for t in own]))
+        return [prepare(tracked, starts[tracked.segment_id]) for tracked in own if tracked.segment_id in starts]
 
 
 def create_snapshots(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select, update
 from sqlmodel import Session, col
 
-from ledger.tables import Coverage, Segment, Verification
+from ledger.tables import Coverage, Segment, Snapshot, Verification
 
 BLOOM, COMPARED, AUDITED, RECONCILED = 2, 3, 4, 5
 """The rungs that `verification` records."""
@@ -34,17 +34,9 @@ def list_coverage(session: Session, segment_id: int, filter_digest: str) -> list
 def list_covered(session: Session, segment_id: int) -> list[tuple[int, int]]:
     """Covered intervals of a segment under whatever filters, ascending, apart from each other."""
     rows = session.execute(
-        select(col(Coverage.from_number), col(Coverage.to_number))
-        .where(col(Coverage.segment_id) == segment_id)
-        .order_by(col(Coverage.from_number))
+        select(col(Coverage.from_number), col(Coverage.to_number)).where(col(Coverage.segment_id) == segment_id)
     )
-    merged: list[tuple[int, int]] = []
-    for first, last in rows:
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
-        else:
-            merged.append((first, last))
-    return merged
+    return merged_spans((first, last) for first, last in rows)
 
 
 def list_levels(session: Session, segment_id: int, filter_digest: str) -> list[Verified]:
@@ -125,3 +117,52 @@ def cut_coverage(session: Session, chain_id: int, above: int, *, now: datetime, 
             .values(to_number=above, verified_at=now)
             .execution_options(synchronize_session=False)
         )
+
+
+def replace_reconciled(
+    session: Session, filters: tuple[int, str], *, above: int, spans: Iterable[tuple[int, int]]
+) -> None:
+    """Above that height exactly these blocks have flows that explain the balances at both ends.
+
+    `filters`: segment and digest. Each interval bears the time of the balance that ends it.
+    """
+    segment_id, digest = filters
+    ours = (
+        col(Verification.segment_id) == segment_id,
+        col(Verification.filter_digest) == digest,
+        col(Verification.level) == RECONCILED,
+    )
+    found = session.execute(select(col(Verification.from_number), col(Verification.to_number)).where(*ours))
+    kept = [(first, min(last, above)) for first, last in found if first <= above]
+    session.execute(delete(Verification).where(*ours))
+    for first, last in merged_spans([*kept, *spans]):
+        session.add(
+            Verification(
+                segment_id=segment_id,
+                filter_digest=digest,
+                level=RECONCILED,
+                from_number=first,
+                to_number=last,
+                verified_at=find_time_of(session, segment_id, last),
+            )
+        )
+    session.flush()
+
+
+def find_time_of(session: Session, segment_id: int, number: int) -> datetime:
+    """The time of the segment's snapshot at that height."""
+    query = select(col(Snapshot.block_time)).where(
+        col(Snapshot.segment_id) == segment_id, col(Snapshot.block_number) == number
+    )
+    return session.execute(query).scalar_one()
+
+
+def merged_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Intervals that touch or overlap as one, ascending."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return merged

@@ -128,6 +128,17 @@ def count_unreconciled(session: Session, segment_id: int) -> tuple[int, int]:
     return counts.get(False, 0), sum(counts.values())
 
 
+def find_first_unreconciled(session: Session, segment_id: int) -> tuple[int, int | None] | None:
+    """(height, residual) of the lowest snapshot whose balance the flows do not explain; None where all is well."""
+    row = session.execute(
+        select(col(Snapshot.block_number), col(Snapshot.residual_raw))
+        .where(col(Snapshot.segment_id) == segment_id, col(Snapshot.is_reconciled).is_(False))
+        .order_by(col(Snapshot.block_number))
+        .limit(1)
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
 def save_residuals(session: Session, segment_id: int, rows: Iterable[tuple[str, int | None, bool | None]]) -> None:
     """(block hash, residual, whether it is within tolerance) into the snapshots."""
     values = [{"digest": digest, "residual": residual, "verdict": verdict} for digest, residual, verdict in rows]

@@ -77,6 +77,7 @@ class PerpV2Curie:
     version = 1
     # One unit where the event is floored, one where the view floors the sum of what is not settled yet.
     rounding_per_flow_raw = 2
+    is_exact = True
     tracked_sides = frozenset({Side.POSITION, Side.LIQUIDITY})
 
     def __init__(self, fund: FundSpec) -> None:

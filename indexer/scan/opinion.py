@@ -5,7 +5,7 @@ Rungs 0 to 2 find what contradicts itself or its header; a log left out beside o
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -14,7 +14,7 @@ from indexer.receipts import proved_logs
 from indexer.rpc.errors import ChainError, UntruthError
 from indexer.rpc.reader import ChainReader, Header, LogBatch
 from indexer.scan.filters import matching
-from indexer.scan.verify import ordered_logs
+from indexer.scan.verify import by_block, ordered_logs
 from ledger.coverage import AUDITED, COMPARED, Verified
 
 log = logging.getLogger(__name__)
@@ -151,11 +151,3 @@ async def find_proof(reader: ChainReader, header: Header) -> list[Log] | None:
             log.debug("%s", error)
             without |= {given.provider}
     return None
-
-
-def by_block(logs: Iterable[Log]) -> dict[int, list[Log]]:
-    """Height → its logs, in the order given."""
-    blocks: dict[int, list[Log]] = {}
-    for each in logs:
-        blocks.setdefault(int(each.block_number, 16), []).append(each)
-    return blocks

@@ -26,4 +26,7 @@ class Verification(SQLModel, table=True):
     )
     from_number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=said("First block"))
     to_number: int = Field(sa_type=BigInteger, sa_column_kwargs=said("Last block"))
-    verified_at: datetime = Field(sa_type=UtcTime, sa_column_kwargs=said("Wall-clock time of the last extension"))
+    verified_at: datetime = Field(
+        sa_type=UtcTime,
+        sa_column_kwargs=said("Wall-clock time of the last extension; for rung 5 that of the later balance"),
+    )

@@ -36,7 +36,7 @@ def upgrade() -> None:
             "verified_at",
             ledger.columns.UtcTime(),
             nullable=False,
-            comment="Wall-clock time of the last extension",
+            comment="Wall-clock time of the last extension; for rung 5 that of the later balance",
         ),
         sa.ForeignKeyConstraint(["segment_id"], ["segment.id"]),
         sa.PrimaryKeyConstraint("segment_id", "filter_digest", "level", "from_number"),

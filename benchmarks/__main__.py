@@ -29,6 +29,7 @@ CACHE = Path("build/bench")
 SMALLEST = 10_000
 WIDTH = 160
 BUSY_LOAD = 1.0
+STOPPED = 130
 LIVE = "indexer.live_p95_ms"
 
 
@@ -90,7 +91,10 @@ def measure(console: Console, cache: Path, options: Options) -> Outcome:
     """All runs of the plan; raises WrongRunError."""
     files = make_chain(console, cache, options.largest)
     with ExitStack() as stack:
-        rig = stack.enter_context(postgres_server()) if POSTGRES in options.stores else None
+        try:
+            rig = stack.enter_context(postgres_server()) if POSTGRES in options.stores else None
+        except ImportError as error:
+            raise SystemExit(f"No PostgreSQL for this machine ({error}): measure with --only sqlite.") from error
         node = stack.enter_context(serving(files))
         databases = Databases(cache, rig)
         plan = Plan(options, Runner(files, node, databases, options.caps), databases)
@@ -133,6 +137,9 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"[bold red]WRONG[/]: {error}", highlight=False, soft_wrap=True)
         console.print("Nothing was recorded: the speed of a wrong run means nothing.")
         return 1
+    except KeyboardInterrupt:
+        console.print("Stopped; nothing was recorded.")
+        return STOPPED
     show_runs(console, outcome)
     if not (options.is_quick or said.without_live):
         outcome.values |= measure_live(console)

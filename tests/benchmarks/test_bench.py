@@ -26,7 +26,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def bench(cache: Path, results: Path, *arguments: str) -> int:
     """The exit code of a small benchmark."""
-    small = ["--size", str(SIZE), "--rounds", "1", "--only", "sqlite", "--latency", "1"]
+    small = ["--size", str(SIZE), "--rounds", "1", "--only", "sqlite"]
     return main([*small, "--cache", str(cache), "--results", str(results), *arguments])
 
 

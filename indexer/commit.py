@@ -111,6 +111,12 @@ class ChainLedger:
             raise HaltedError(chain.status_reason)
         return chain
 
+    def _require_ours(self, session: Session, chain: Chain | None) -> None:
+        """Cursor and finality are where this process left them; raises LostCursorError when another one moved them."""
+        finalized = self._require_unhalted(chain).finalized_number
+        if finalized != self.finalized or place_of(find_cursor(session, self.terms.id)) != place_of(self._cursor):
+            raise LostCursorError(self.terms.slug)
+
     async def tail(self) -> Tail | None:
         """The blocks held from the last final one to the tip; None before the first block.
 
@@ -125,7 +131,12 @@ class ChainLedger:
         if self.finalized is None or tip.number <= self.finalized:
             return Tail([tip])
         first = self.finalized
-        held = await self._writer.read(lambda session: list_blocks(session, self.terms.id, first, tip.number))
+
+        def work(session: Session) -> list[tuple[int, str]]:
+            self._require_ours(session, find_chain(session, self.terms.id))
+            return list_blocks(session, self.terms.id, first, tip.number)
+
+        held = await self._writer.read(work)
         blocks = [BlockRef(number, block_hash) for number, block_hash in held]
         if len(blocks) != tip.number - first + 1 or blocks[-1] != tip:
             reason = f"the ledger holds {len(blocks)} of the blocks {first}–{tip.number} it says it followed"
@@ -297,12 +308,9 @@ class ChainLedger:
 
         Without this a process that stood still while another took over would still say how the chain stands.
         """
-        held = self._cursor
 
         def fenced(session: Session) -> T:
-            self._require_unhalted(hold_chain(session, self.terms.id))
-            if place_of(find_cursor(session, self.terms.id)) != place_of(held):
-                raise LostCursorError(self.terms.slug)
+            self._require_ours(session, hold_chain(session, self.terms.id))
             return work(session)
 
         return await self._writer.write(fenced)

@@ -70,6 +70,8 @@ class Snapshots:
         self._unsettled = {item.tracked.segment_id: 0 for item in self._watched}
         """Segment → height from which balances must be reconciled; at the start everything."""
         self._suspects: dict[int, list[Suspect]] = {}
+        self._contradicted = set(self._unsettled)
+        """Segments whose positions must be looked through from the first snapshot on: at the start all of them."""
         self._healer = Healer(chain_id, reader, writer)
 
     async def run(self, up_to: Header) -> None:
@@ -146,19 +148,18 @@ class Snapshots:
         for item in watched:
             low = lows[item.tracked.segment_id]
             mine = [header for header in starts if low is not None and header.number > low.number]
-            for header, reads in await self._scheduled_reads(item, mine):
-                question = Question(item.tracked.segment_id, SnapshotKind.SCHEDULED, reads, item.priced)
+            for header, question in await self._scheduled_questions(item, mine):
                 dues[header.number].questions.append(question)
         await self._read([due for due in dues.values() if due.questions])
 
-    async def _scheduled_reads(self, item: Watched, at: Sequence[Header]) -> list[tuple[Header, tuple[Read, ...]]]:
-        """The reads of one segment at these blocks; an adapter that fails makes its segment unknown."""
+    async def _scheduled_questions(self, item: Watched, at: Sequence[Header]) -> list[tuple[Header, Question]]:
+        """What to ask of one segment at these blocks; an adapter that fails makes its segment unknown."""
         if not at:
             return []
         knowledge, last = self._knowledge[item.tracked.segment_id], at[-1].number
         ahead = await self._writer.read(lambda session: knowledge.load(session, self._chain_id, last))
         try:
-            return [(header, self._reads_at(item, knowledge.advance(ahead, header))) for header in at]
+            return [(header, self._question_at(item, knowledge.advance(ahead, header))) for header in at]
         except (AdapterError, KeyError) as error:
             reason = f"its contracts {UNREADABLE}: {error}"
             await self._writer.write(
@@ -169,8 +170,9 @@ class Snapshots:
             return []
 
     @staticmethod
-    def _reads_at(item: Watched, known: Known) -> tuple[Read, ...]:
-        return tuple(item.tracked.adapter.scheduled_reads(known))
+    def _question_at(item: Watched, known: Known) -> Question:
+        reads = tuple(item.tracked.adapter.scheduled_reads(known))
+        return Question(item.tracked.segment_id, SnapshotKind.SCHEDULED, reads, item.priced, known.sums)
 
     async def _run_flows(self, up_to: Header) -> None:
         dues: dict[int, Due] = {}
@@ -232,6 +234,7 @@ class Snapshots:
         insert_prices(session, (row for item in kept for row in self._price_rows(item)))
         insert_snapshots(session, (row for item in kept for row in self._snapshot_rows(item)))
         for item in kept:
+            self._contradicted |= item.contradicted()
             for question in item.due.questions:
                 lowest = self._unsettled.get(question.segment_id, item.due.at.number)
                 self._unsettled[question.segment_id] = min(lowest, item.due.at.number)
@@ -288,8 +291,19 @@ class Snapshots:
             knowledge.forget()
             knowledge.advance(knowledge.load(session, self._chain_id, last.number), header_at(last))
         judge(session, segment_id, knowledge.known())
-        is_wrong = find_status(session, segment_id)[0] == SegmentStatus.UNRECONCILED
-        return suspects or (find_first_suspects(session, segment_id) if is_wrong else [])
+        return [*suspects, *self._look_through(session, segment_id)]
+
+    def _look_through(self, session: Session, segment_id: int) -> list[Suspect]:
+        """Where positions or totals part ways first; one that no later snapshot shows still makes it unreconciled."""
+        is_bad = find_status(session, segment_id)[0] == SegmentStatus.UNRECONCILED
+        found = find_first_suspects(session, segment_id) if is_bad or segment_id in self._contradicted else []
+        if not found:
+            self._contradicted.discard(segment_id)
+        elif not is_bad:
+            number = found[0].until
+            reason = f"positions or totals differ from the contract's at block {number}"
+            set_segment_status(session, segment_id, SegmentStatus.UNRECONCILED, reason, number=number)
+        return found
 
     async def _heal(self, up_to: Header) -> None:
         """Looks into what does not add up; what was put right is read and reconciled again."""

@@ -44,7 +44,7 @@ class Backfill:
     async def fill(self, stretch: Stretch, segments: Mapping[int, Prepared], done: Done) -> None:
         """Fetches and commits one stretch; `done` hears of each commit and of segments that failed."""
         wanted = [segments[segment] for segment in sorted(stretch.segments)]
-        fetcher = FamilyFetcher(wanted, self._fetcher_of)
+        fetcher = FamilyFetcher(wanted, self._fetcher_of, late_fetcher_of=self._late_fetcher_of)
         ranges = self._ranges(stretch)
         flying: deque[asyncio.Task[Sighting]] = deque()
         try:
@@ -63,7 +63,20 @@ class Backfill:
             await asyncio.gather(*flying, return_exceptions=True)
 
     def _fetcher_of(self, filters: Sequence[LogFilter]) -> LogFetcher:
-        return LogFetcher(self._reader, filters, self._sizer, every_header=self._every_header, opinion=self._opinion)
+        return self._sized_fetcher(filters, self._sizer)
+
+    def _late_fetcher_of(self, filters: Sequence[LogFilter]) -> LogFetcher:
+        return self._sized_fetcher(filters, RangeSizer())
+
+    def _sized_fetcher(self, filters: Sequence[LogFilter], sizer: RangeSizer) -> LogFetcher:
+        return LogFetcher(
+            self._reader,
+            filters,
+            sizer,
+            every_header=self._every_header,
+            opinion=self._opinion,
+            blooms=self.blooms,
+        )
 
     def _ranges(self, stretch: Stretch) -> Iterator[tuple[int, int]]:
         """Ranges of the stretch, each sized by what is known when it is asked for."""

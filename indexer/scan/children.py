@@ -6,7 +6,7 @@ the children that were unknown when it was asked for have been asked for too.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,8 +16,11 @@ from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched, LogFetcher
 from indexer.scan.filters import LOUD_TOPICS, MOST_VALUES, merge_filters
 from indexer.scan.verify import matches, ordered_logs
+from ledger.coverage import Verified
 
 log = logging.getLogger(__name__)
+
+FetcherOf = Callable[[Sequence[LogFilter]], LogFetcher]
 
 MOST_CHILDREN = 4 * MOST_VALUES
 """Above it the children's events are asked of everybody and the emitters are told apart here: fewer requests."""
@@ -143,13 +146,19 @@ class Sighting:
 
 
 class FamilyFetcher:
-    """Fetches for segments and their families. `fetcher_of`: a LogFetcher for a list of merged filters."""
+    """Fetches for segments and their families. `fetcher_of`: a LogFetcher for a list of merged filters.
 
-    def __init__(self, segments: Iterable[Scanned], fetcher_of: Callable[[Sequence[LogFilter]], LogFetcher]) -> None:
+    `late_fetcher_of`: one for children that were not asked for; a few contracts say nothing of how dense logs are.
+    """
+
+    def __init__(
+        self, segments: Iterable[Scanned], fetcher_of: FetcherOf, *, late_fetcher_of: FetcherOf | None = None
+    ) -> None:
         scanned = list(segments)
         self._filters = [part for segment in scanned for part in segment.filters]
         self._families = [segment.family for segment in scanned if segment.family is not None]
         self._fetcher_of = fetcher_of
+        self._late_fetcher_of = late_fetcher_of or fetcher_of
         self._fixed = fetcher_of(merge_filters(self._filters))
 
     async def fetch_final(self, first: int, last: int) -> Sighting:
@@ -194,7 +203,7 @@ class FamilyFetcher:
             births += late.values()
         if not filters:
             return fetched
-        return joined_logs(fetched, await fetch(self._fetcher_of(merge_filters(filters)), min(births)))
+        return joined_logs(fetched, await fetch(self._late_fetcher_of(merge_filters(filters)), min(births)))
 
 
 def _late(known: Mapping[str, int], asked: frozenset[str] | None, last: int) -> dict[str, int]:
@@ -209,6 +218,7 @@ def joined_logs(fetched: Fetched, more: Fetched) -> Fetched:
     for number in fetched.headers.keys() & more.headers.keys():
         if fetched.headers[number].hash != more.headers[number].hash:
             raise UntruthError(f"block {number} is {fetched.headers[number].hash} and {more.headers[number].hash}")
+    once = [Verified(level, fetched.first, more.first - 1) for level in sorted({r.level for r in fetched.passed})]
     logs = ordered_logs([*fetched.logs, *more.logs], fetched.first, fetched.last, "logs of children")
     headers = {**fetched.headers, **more.headers}
     return replace(
@@ -216,4 +226,14 @@ def joined_logs(fetched: Fetched, more: Fetched) -> Fetched:
         logs=logs,
         headers={number: headers[number] for number in sorted(headers)},
         level=min(fetched.level, more.level),
+        passed=tuple(both_passed(fetched.passed, [*more.passed, *once])),
     )
+
+
+def both_passed(ones: Iterable[Verified], others: Sequence[Verified]) -> Iterator[Verified]:
+    """Blocks that passed a rung in both views."""
+    for one in ones:
+        for other in others:
+            first, last = max(one.first, other.first), min(one.last, other.last)
+            if one.level == other.level and first <= last:
+                yield Verified(one.level, first, last)

@@ -3,14 +3,18 @@
 import pytest
 from sqlalchemy import Engine
 
-from indexer.adapter import AdapterError, LogFilter
+from indexer.adapter import AdapterError, Log, LogFilter
 from indexer.commit import ChainLedger
 from indexer.follow import ChainFollower
 from indexer.lanes import ChainWork, Tracked
-from indexer.scan.children import MOST_CHILDREN, Family
+from indexer.rpc.errors import UntruthError
+from indexer.rpc.reader import Header
+from indexer.scan.children import MOST_CHILDREN, Family, joined_logs
+from indexer.scan.fetch import Fetched
 from indexer.scan.filters import LOUD_TOPICS, MOST_VALUES, merge_filters
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
+from ledger.coverage import Verified
 from tests.indexer.semantics.factory_fund import (
     CREATED,
     FACTORY,
@@ -200,6 +204,28 @@ async def test_a_creation_that_cannot_be_read_makes_the_fund_unknown_instead_of_
     (segment,) = dump_tables(engine)["segment"]
     assert segment["status"] == "unknown"
     assert "log 0 of block 20" in segment["status_reason"]
+
+
+def view(first: int, last: int, *logs: Log, level: int, passed: tuple[Verified, ...], branch: str = "0") -> Fetched:
+    """Blocks first…last with these logs, as far verified as said."""
+    headers = {n: Header(n, "0x" + branch * 32 + f"{n:032x}", "0x", 0) for n in range(first, last + 1)}
+    return Fetched(first, last, logs, headers, level, passed)
+
+
+def test_logs_of_late_children_leave_a_range_as_verified_as_both_answers_are() -> None:
+    chain = short_life()
+    one, late = chain.logs[5][0], chain.logs[6][1]
+    whole = view(0, 9, late, level=2, passed=(Verified(3, 0, 9), Verified(4, 2, 8)))
+    more = view(5, 9, one, level=1, passed=(Verified(3, 7, 9),))
+    joined = joined_logs(whole, more)
+    assert joined.logs == [one, late]
+    assert joined.level == 1
+    assert sorted(joined.passed) == [Verified(3, 0, 4), Verified(3, 7, 9), Verified(4, 2, 4)]
+
+
+def test_two_answers_on_different_branches_are_never_joined() -> None:
+    with pytest.raises(UntruthError, match="block 5 is"):
+        joined_logs(view(0, 9, level=2, passed=()), view(5, 9, level=2, passed=(), branch="f"))
 
 
 @pytest.mark.parametrize("every_header", [False, True])

@@ -74,11 +74,13 @@ class ChainFollower:
 
     async def _follow(self, heads: Heads) -> bool:
         """All that new heads ask for: history where some is missing; else a block at the head waits for nothing."""
-        await self._note(heads)
         try:
-            if self._has_history(heads) and not await self._catch_up(heads):
-                return False
+            if self._has_history(heads):
+                await self._note(heads)
+                if not await self._catch_up(heads):
+                    return False
             is_there = await self._live.walk(heads.latest)
+            await self._note(heads)
             if is_there:
                 await self._finalize(heads.finalized)
             await self._snapshots(heads.latest if is_there else heads.finalized)
@@ -96,6 +98,7 @@ class ChainFollower:
         self._is_open = True
 
     async def _note(self, heads: Heads, *, at_most_every: float = 0.0) -> None:
+        """The ledger hears of the head: after its block, which is what somebody waits for."""
         now = self._pace.monotonic()
         if now - self._noted >= at_most_every:
             await self._ledger.note_head(heads.latest)
@@ -153,7 +156,9 @@ class ChainFollower:
 
     def _fetcher_of(self, filters: Sequence[LogFilter]) -> LogFetcher:
         opinion = SecondOpinion(self._reader, self._work.terms.id)
-        return LogFetcher(self._reader, filters, RangeSizer(), every_header=True, opinion=opinion)
+        return LogFetcher(
+            self._reader, filters, RangeSizer(), every_header=True, opinion=opinion, blooms=self._backfill.blooms
+        )
 
     async def _prepare(self, finalized: int) -> None:
         """Segments that were not ready: their filters and their first blocks. Those that fail become unknown.

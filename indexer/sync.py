@@ -1,8 +1,10 @@
 """All chains side by side, each followed on its own: one that fails says why and does not hurt the others."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from indexer.commit import ChainLedger, HaltedError, HaltError, SyncError
@@ -18,6 +20,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.25
+RARE_COLLECTIONS = 70_000
+"""Objects made before the collector looks for cycles; 700 is Python's own number."""
 UNSETTLED_POLLS = 20
 """Polls that may end below the head (providers contradict each other, the head moves) before index-once gives up."""
 
@@ -60,12 +64,35 @@ async def sync_chains(
     """
     chosen = options or SyncOptions()
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_sync(writer, work, clock, options=chosen, progress=progress)) for work in works]
+        with rare_collections():
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(_sync(writer, work, clock, options=chosen, progress=progress)) for work in works
+                ]
     except BaseExceptionGroup as errors:
         # What is no chain's fault (the database, a mistake of ours) ends all; its own message says more than a group's.
         raise errors.exceptions[0] from errors
     return [task.result() for task in tasks]
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Logs and rows hold no reference cycles, but their number makes the collector look for some all the time.
+
+    Until the end it looks more rarely, and never again at what was there before. One sync at a time sees to it: of
+    several in a process the first.
+    """
+    thresholds = gc.get_threshold()
+    if thresholds[0] >= RARE_COLLECTIONS:
+        yield
+        return
+    gc.freeze()
+    gc.set_threshold(RARE_COLLECTIONS, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 async def _sync(

@@ -58,10 +58,14 @@ class AnvilChain:
 
     def send(self, *transfers: tuple[str, int]) -> None:
         """One block with these transfers (receiver, amount), each a transaction of its own."""
+        self.submit(*transfers)
+        self.mine()
+
+    def submit(self, *transfers: tuple[str, int]) -> None:
+        """Hands in these transfers for whatever block comes next."""
         for receiver, amount in transfers:
             data = "0x" + receiver[2:].rjust(64, "0") + f"{amount:064x}"
             self.ask("eth_sendTransaction", {"from": SENDER, "to": self.token, "data": data, "gas": "0x20000"})
-        self.mine()
 
     def mine(self, blocks: int = 1) -> None:
         """Mines pending transactions into the first block; the others stay empty."""

@@ -19,13 +19,13 @@ from indexer.rpc.errors import (
     shorten,
 )
 from indexer.rpc.messages import Ask, Envelope, encode_asks
+from indexer.rpc.wire import AiohttpTransport
 
 BATCH = msgspec.json.Decoder(list[Envelope] | Envelope)
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 NO_JSON = (msgspec.DecodeError, RecursionError)
 """What decoding raises: arrays without end nest deeper than the decoder goes."""
 MOST_BYTES = 64 << 20  # Of one answer, unpacked: a hundred thousand logs.
-LIMITS = httpx.Limits(max_connections=16, max_keepalive_connections=16, keepalive_expiry=60.0)
 
 
 def name_of(url: str) -> str:
@@ -48,11 +48,8 @@ class RpcClient:
         self.requests = 0
         self._http = httpx.AsyncClient(
             timeout=timeout,
-            limits=LIMITS,
             headers={"Content-Type": "application/json"},
-            # Loading the machine's certificates takes 0.1 s; a node without TLS needs none. Redirects are not followed.
-            verify=url.startswith("https"),
-            transport=transport,
+            transport=transport or AiohttpTransport(is_secure=url.startswith("https")),
         )
         self._is_batching = True
 

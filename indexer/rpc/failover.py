@@ -67,6 +67,9 @@ class Failover:
             said = {}
             for provider in self._in_order(whom):
                 try:
+                    if whom.without and provider.is_busy(self._pace.monotonic()):
+                        # Another opinion is not worth minutes: the caller has other ways.
+                        raise ThrottledError(f"{provider.name}: is left alone until it may be asked again")
                     return await self._once(provider, work, whom)
                 except ChainError as error:
                     if isinstance(error, RevertError) or (whom.is_divisible and isinstance(error, TOO_LARGE)):
@@ -77,6 +80,8 @@ class Failover:
             ):
                 break
             is_throttled = any(isinstance(error, ThrottledError) for error in said.values())
+            if is_throttled and whom.without:
+                break
             throttled, rounds = throttled + is_throttled, rounds + (not is_throttled)
             if rounds < ROUNDS and not is_throttled:
                 await self._pace.sleep(ROUND_SECONDS * 2 ** (rounds - 1))
@@ -114,7 +119,8 @@ class Failover:
     def voices(self, without: frozenset[str] = NOBODY) -> int:
         """How many independent providers answer now: those of one host are one voice."""
         now = self._pace.monotonic()
-        return len({provider.host for provider in self._usable(without) if provider.quiet_until <= now})
+        usable = self._usable(without)
+        return len({p.host for p in usable if p.quiet_until <= now and not p.is_busy(now)})
 
     def distrust(self, name: str, reason: str) -> None:
         """Sets a provider aside for what others hold against it."""

@@ -130,7 +130,11 @@ class Provider:
         floor, until = self._floors.get(about.keeps, (-1, now)) if about else (-1, now)
         lacks = about is not None and about.number <= floor and until > now
         is_late = about is None and self._late_until > now
-        return lacks, self.quiet_until > now, is_late, self._limiter.pause(now) > BUSY_SECONDS
+        return lacks, self.quiet_until > now, is_late, self.is_busy(now)
+
+    def is_busy(self, now: float) -> bool:
+        """Whether it wants to be left alone for longer than others would take."""
+        return self._limiter.pause(now) > BUSY_SECONDS
 
     def is_pruned(self, number: int) -> bool:
         """Whether a block that is missing here must have been there: this provider's head is far above it."""

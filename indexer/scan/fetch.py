@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from indexer.adapter import Log, LogFilter
-from indexer.rpc.errors import AnswerTooLargeError, NobodyElseError, RangeTooWideError, UntruthError
+from indexer.rpc.errors import AnswerTooLargeError, ChainError, NobodyElseError, RangeTooWideError, UntruthError
 from indexer.rpc.reader import ChainReader, Header, LogBatch
 from indexer.scan.filters import matching
 from indexer.scan.opinion import Opinion, SecondOpinion, find_proof
@@ -199,15 +199,25 @@ class LogFetcher:
     async def _seen_elsewhere(self, headers: Sequence[Header], doubted: frozenset[str]) -> list[Sequence[Log]]:
         """Logs of these blocks from another provider; while none answers, from receipts that their headers prove."""
         if self._reader.voices() < 2 <= len(self._reader.standing()):
-            proofs = [await find_proof(self._reader, header) for header in headers]
-            if None not in proofs:
-                return [matching(self._filters, proof or ()) for proof in proofs]
+            proved = await self._proved(headers)
+            if proved is not None:
+                return proved
         hashes = [header.hash for header in headers]
         try:
             batches = await self._reader.logs_of(self._filters, hashes, without=doubted)
         except NobodyElseError:  # Then the same one says it twice.
             batches = await self._reader.logs_of(self._filters, hashes, avoid=doubted)
+        except ChainError:  # They are there and cannot say: throttled, pruned, or this is too large for them.
+            proved = await self._proved(headers)
+            if proved is None:
+                raise
+            return proved
         return [batch.logs for batch in batches]
+
+    async def _proved(self, headers: Sequence[Header]) -> list[Sequence[Log]] | None:
+        """Logs of these blocks from receipts that hash to their receiptsRoot; None where one block has none such."""
+        proofs = [await find_proof(self._reader, header) for header in headers]
+        return None if None in proofs else [matching(self._filters, proof or ()) for proof in proofs]
 
 
 def needed_headers(logs: Sequence[Log], headers: Mapping[int, Header], last: int) -> Mapping[int, Header]:

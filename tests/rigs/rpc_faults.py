@@ -14,11 +14,12 @@ Twist = Callable[[list[dict[str, Any]], list[dict[str, Any]]], "list[dict[str, A
 
 
 class Raw(msgspec.Struct):
-    """A response as it is: status, body, headers."""
+    """A response as it is; after `stalls_at` bytes nothing comes any more until the asker hangs up."""
 
     status: int
     body: bytes
     headers: dict[str, str] = {}
+    stalls_at: int | None = None
 
 
 def honest(_requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -57,8 +58,36 @@ def refused(method: str, code: int, message: str) -> Twist:
     return twist
 
 
+def played(answer: Callable[[str, list[Any]], Any]) -> Twist:
+    """A node made of one function: (method, params) → result, or a dictionary with an error's code and message."""
+
+    def twist(requests: list[dict[str, Any]], _answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        said = [answer(request["method"], request["params"]) for request in requests]
+        return [
+            {"jsonrpc": "2.0", "id": request["id"]}
+            | ({"error": each} if isinstance(each, dict) and "code" in each else {"result": each})
+            for request, each in zip(requests, said, strict=True)
+        ]
+
+    return twist
+
+
+def at_first(count: int, twist: Twist) -> Twist:
+    """Only the first so many HTTP requests that this would change are answered that way."""
+    left = iter(range(count))
+
+    def twisted(requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[dict[str, Any]] | Raw:
+        told = twist(requests, answers)
+        return answers if told == answers or next(left, None) is None else told
+
+    return twisted
+
+
 class FaultyNode:
-    """Forwards to the node at `upstream` and lets `twist` change what comes back; `requests` counts HTTP requests."""
+    """Forwards to the node at `upstream` ("": there is none) and lets `twist` change what comes back.
+
+    `requests` counts HTTP requests, `methods` are those asked for.
+    """
 
     def __init__(self, upstream: str, twist: Twist = honest) -> None:
         self.twist = twist
@@ -74,7 +103,7 @@ class FaultyNode:
                 requests = asked if is_batch else [asked]
                 outer.requests += 1
                 outer.methods += [request["method"] for request in requests]
-                answers = httpx.post(upstream, json=requests, timeout=30).json()
+                answers = httpx.post(upstream, json=requests, timeout=30).json() if upstream else []
                 twisted = outer.twist(requests, answers)
                 if isinstance(twisted, Raw):
                     self.reply(twisted)
@@ -87,7 +116,11 @@ class FaultyNode:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(raw.body)))
                 self.end_headers()
-                self.wfile.write(raw.body)
+                self.wfile.write(raw.body[: raw.stalls_at])
+                if raw.stalls_at is not None:
+                    self.wfile.flush()
+                    self.connection.recv(1)
+                    self.close_connection = True
 
             def log_message(self, *_arguments: Any) -> None:
                 """Says nothing."""

@@ -153,7 +153,7 @@ async def test_capitals_are_the_same_hex(engine: Engine, chain: AnvilChain, faul
 async def test_capitals_beside_a_good_provider_cost_no_row(
     engine: Engine, chain: AnvilChain, faulty_node: Faulty
 ) -> None:
-    loud = faulty_node(chain.url, twist)
+    loud = faulty_node(chain.url, in_capitals)
     assert (await run(engine, chain, [chain.url, loud.url])).is_ok
     assert amounts(engine) == EVERYTHING
 

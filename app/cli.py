@@ -12,6 +12,7 @@ import typer
 from app.failures import OneLineErrors, exit_code_table
 from app.logs import start_logging
 from app.settings import Settings, load_settings
+from app.upkeep import upkeep
 
 FIRST = "First steps"
 PARTS = "One part at a time"
@@ -40,6 +41,7 @@ database = typer.Typer(
 Example: [cyan]backstop db upgrade[/]""",
 )
 cli.add_typer(database, name="db", rich_help_panel=PARTS)
+cli.add_typer(upkeep)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error and every log line.")]
 Funds = Annotated[

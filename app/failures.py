@@ -22,6 +22,7 @@ class Exit(IntEnum):
     DATABASE = 4
     INCOMPLETE = 5
     NO_PORT = 6
+    DIFFERS = 7
 
 
 MEANINGS = {
@@ -32,6 +33,7 @@ MEANINGS = {
     Exit.DATABASE: "the database is missing, old or unreachable",
     Exit.INCOMPLETE: "a chain or fund could not be followed; all others were completed",
     Exit.NO_PORT: "the address to listen on is taken",
+    Exit.DIFFERS: "the ledger has holes, or differs from its chain; the table says where",
 }
 
 

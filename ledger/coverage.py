@@ -154,7 +154,8 @@ def find_time_of(session: Session, segment_id: int, number: int) -> datetime:
     query = select(col(Snapshot.block_time)).where(
         col(Snapshot.segment_id) == segment_id, col(Snapshot.block_number) == number
     )
-    return session.execute(query).scalar_one()
+    time: datetime = session.execute(query).scalar_one()
+    return time
 
 
 def merged_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -15,7 +15,8 @@ from app.failures import MEANINGS
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["demo", "run", "index", "compute", "serve", "publish", "replay", "record", "import", "check-fund"]
+COMMANDS = ["demo", "run", "index", "compute", "serve", "publish", "replay", "record", "import", "check-fund",
+            "gaps", "audit", "rebuild", "resume"]  # fmt: skip
 DATABASE_COMMANDS = ("upgrade", "check")
 
 

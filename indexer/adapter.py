@@ -16,7 +16,7 @@ class AdapterError(Exception):
     """One fund's file or contracts are not what its shape expects; says which, where, and what to do."""
 
 
-class Log(msgspec.Struct, frozen=True, rename="camel"):
+class Log(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A log as JSON-RPC gives it; hex text in lower case, quantities still hex."""
 
     address: str
@@ -37,7 +37,7 @@ class LogFilter:
     topics: tuple[frozenset[str] | None, ...]
 
 
-class FactDraft(msgspec.Struct, frozen=True):
+class FactDraft(msgspec.Struct, frozen=True, gc=False):
     """A fact before the ledger's ids: `asset` is an address in lower case, the block and log are the caller's.
 
     An asset that the fund's file does not list has no row: its amount is kept, its asset_id is NULL.

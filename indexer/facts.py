@@ -15,14 +15,11 @@ from indexer.scan.filters import digest_of, matching, shared_out
 from indexer.scan.verify import by_block, quantity
 from ledger.blocks import BlockRow
 from ledger.columns import INT256_MIN, UINT256_MAX
-from ledger.kinds import BlockStatus, Contribution, Role, Side
+from ledger.kinds import BlockStatus
 from ledger.tables import RawLog
 
 Placed = tuple[tuple[Any, ...], datetime]
-TEXTS: Mapping[Role | Contribution | Side | None, str | None] = {
-    None: None,
-    **{word: str(word) for kind in (Role, Contribution, Side) for word in kind},
-}
+"""A row of `raw_log` and the time of its block."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +94,13 @@ class RowMaker:
         kept: set[int] = set()
         wanted = list(segments)
         own = shared_out([segment.filters for segment in wanted], fetched.logs)
-        for segment, matched in zip(wanted, own, strict=True):
+        for segment, all_matched in zip(wanted, own, strict=True):
+            matched = since(segment.start, all_matched, placed)
             kept.update(matched)  # Also what cannot be decoded: a better decoder finds it in the ledger.
             try:
-                places = matched if segment.family is None else places_of(segment.wanted(fetched.logs), fetched.logs)
+                places = matched
+                if segment.family is not None:
+                    places = since(segment.start, places_of(segment.wanted(fetched.logs), fetched.logs), placed)
                 drafts = decode_logs(segment.tracked.adapter, [fetched.logs[place] for place in places])
                 facts = self._fact_rows(segment.tracked, [placed[place] for place in places], drafts)
             except AdapterError as error:
@@ -134,17 +134,24 @@ class RowMaker:
         for (log, time), drafts in zip(placed, decoded, strict=True):
             chain_id, block_hash, log_index, number, tx_hash = log[:5]
             for fact_no, draft in enumerate(drafts):
-                amount, asset = draft.amount_raw, draft.asset
+                amount, asset, source, side = draft.amount_raw, draft.asset, draft.source, draft.side
                 if amount is not None and not INT256_MIN <= amount <= UINT256_MAX:
                     raise AdapterError(f"{draft.role} of log {log_index} in block {number}: {amount} is no word")
                 asset_id = None if asset is None else self._asset_ids.get(asset)
                 rows.append((
                     chain_id, block_hash, log_index, fact_no, segment_id, number, time, tx_hash,
-                    TEXTS[draft.role], TEXTS[draft.source], TEXTS[draft.side],
+                    draft.role._value_, source and source._value_, side and side._value_,
                     amount, asset_id, draft.account, draft.market,
                     detail_of(draft, is_listed=asset_id is not None), decoder,
                 ))  # fmt: skip
         return rows
+
+
+def since(start: int, places: Sequence[int], placed: Sequence[Placed]) -> Sequence[int]:
+    """Those of the places, ascending, that a segment wants: a live block may lie before its first one."""
+    if not places or placed[places[0]][0][3] >= start:
+        return places
+    return [place for place in places if placed[place][0][3] >= start]
 
 
 def places_of(chosen: Sequence[Log], logs: Sequence[Log]) -> list[int]:

@@ -171,7 +171,7 @@ class _Hex(TypeDecorator[str]):
     def convert(self, values: Sequence[str | None], dialect: Dialect) -> Sequence[str | None]:
         """A whole column at once: as it is where every value is well formed, else what process_bind_param says."""
         distinct = {value for value in values if value is not None}
-        if is_hex(distinct) and set(map(len, distinct)) <= {2 + 2 * self.size}:
+        if is_hex(distinct, self.size):
             return values
         return [self.process_bind_param(value, dialect) for value in values]
 
@@ -198,13 +198,19 @@ ColumnConverter = Callable[[Sequence[Any]], Sequence[Any]]
 HEX_DIGITS = b"0123456789abcdef"
 
 
-def is_hex(texts: Collection[str]) -> bool:
-    """Whether each text is 0x and hex digits in lower case: few passes over all of them, no loop over each."""
-    joined = ",".join(["", *texts])
-    if not joined.isascii():
-        return False
-    raw = joined.encode()
-    return raw.count(b",0x") == len(texts) and raw.translate(None, HEX_DIGITS) == b",x" * len(texts)
+def is_hex(texts: Collection[str], size: int) -> bool:
+    """Whether each text is 0x and `size` bytes of hex digits in lower case.
+
+    Few passes over all of them joined, none over each: millions of hashes and topics come this way.
+    """
+    length, joined = 2 + 2 * size, "".join(texts)
+    return (
+        set(map(len, texts)) <= {length}
+        and joined[0::length] == "0" * len(texts)
+        and joined[1::length] == "x" * len(texts)
+        and joined.isascii()
+        and joined.encode().translate(None, HEX_DIGITS) == b"x" * len(texts)
+    )
 
 
 def converter(column_type: TypeEngine[Any], dialect: Dialect) -> Converter | None:
@@ -221,11 +227,7 @@ def column_converter(column_type: TypeEngine[Any], dialect: Dialect) -> ColumnCo
 
 
 def convert_each(convert: Converter, values: Sequence[Any]) -> list[Any]:
-    """Converts value by value, but neighbours that are one object (the time of a block's rows) only once."""
-    last = result = None
-    found = []
-    for value in values:
-        if value is not last:
-            last, result = value, None if value is None else convert(value)
-        found.append(result)
-    return found
+    """Converts value by value, but one object (the time that all rows of a block share) only once."""
+    distinct = {id(value): value for value in values if value is not None}
+    converted = {id(None): None} | {key: convert(value) for key, value in distinct.items()}
+    return [converted[id(value)] for value in values]

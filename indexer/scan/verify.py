@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 import msgspec
@@ -18,7 +18,7 @@ from eth_utils.crypto import keccak
 from indexer.adapter import Log, LogFilter
 from indexer.rpc.errors import UntruthError, shorten
 from indexer.rpc.reader import Header
-from ledger.columns import is_hex
+from ledger.columns import HEX_DIGITS, is_hex
 
 SHAPE, HEAD, BLOOM = 0, 1, 2
 
@@ -78,16 +78,17 @@ def well_formed(logs: Sequence[Log], where: str) -> Sequence[Log]:
 
     All hex text is looked at together, in a few passes; only where that finds something is it asked which log it is.
     """
-    words = [topic for log in logs for topic in log.topics]
-    words += map(TRANSACTION, logs)
-    words += set(map(BLOCK_HASH, logs))
-    addresses, datas = set(map(ADDRESS_OF, logs)), list(map(DATA, logs))
+    words = [*chain.from_iterable(map(TOPICS, logs)), *map(TRANSACTION, logs), *set(map(BLOCK_HASH, logs))]
+    datas = list(map(DATA, logs))
+    digits = "".join([data[2:] for data in datas])
     if (
-        is_hex([*words, *addresses, *datas])
-        and set(map(len, words)) <= {66}
-        and set(map(len, addresses)) <= {42}
+        is_hex(words, 32)
+        and is_hex(set(map(ADDRESS_OF, logs)), 20)
+        and {data[:2] for data in datas} <= {"0x"}
         and not any(length % 2 for length in set(map(len, datas)))
-        and all(len(topics) <= 4 for topics in map(TOPICS, logs))
+        and digits.isascii()
+        and not digits.encode().translate(None, HEX_DIGITS)
+        and max(map(len, map(TOPICS, logs)), default=0) <= 4
     ):
         return logs
     return [lowered(log, where) for log in logs]

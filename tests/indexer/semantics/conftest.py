@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,15 @@ import eth_abi
 import pytest
 from eth_utils.abi import function_signature_to_4byte_selector
 from sqlalchemy import Engine
+from sqlmodel import SQLModel
 
 from ledger.database import open_engine
 from tests.rigs.anvil import AnvilNode
+from tests.rigs.databases import KINDS
 from tests.rigs.node_parts import find_part
 from tests.rigs.transfer_chain import SENDER, AnvilChain
+
+FreshLedger = Callable[[], AbstractContextManager[Engine]]
 
 
 class ContractChain(AnvilChain):
@@ -63,3 +68,38 @@ def engine(database_url: str) -> Iterator[Engine]:
     opened = open_engine(database_url)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def fresh_ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FreshLedger:
+    """A ledger with its tables and no rows, each time it is called."""
+
+    @contextmanager
+    def sqlite() -> Iterator[Engine]:
+        template: Path = request.getfixturevalue("migrated_sqlite")
+        path = tmp_path_factory.mktemp("split") / "ledger.sqlite"
+        path.write_bytes(template.read_bytes())
+        engine = open_engine(f"sqlite:///{path}")
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    idle: list[str] = []
+
+    @contextmanager
+    def postgres() -> Iterator[Engine]:
+        # Emptied and used again: a new database for each example would take most of the time.
+        rig = request.getfixturevalue("postgres")
+        url = idle.pop() if idle else rig.create_database(template=request.getfixturevalue("migrated_postgres"))
+        engine = open_engine(url)
+        try:
+            yield engine
+        finally:
+            with engine.begin() as connection:
+                tables = ", ".join(f'"{table.name}"' for table in SQLModel.metadata.sorted_tables)
+                connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+            engine.dispose()
+            idle.append(url)
+
+    return sqlite if request.param == "sqlite" else postgres

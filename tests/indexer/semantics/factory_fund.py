@@ -14,7 +14,7 @@ from indexer.words import Event, address_topic
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.kinds import Role, Side
-from tests.indexer.semantics.model_chain import Emission
+from tests.indexer.semantics.model_chain import Emission, ModelChain
 from tests.rigs.tables import dump_tables
 from tests.rigs.transfer_chain import Terms, register
 
@@ -101,3 +101,18 @@ def intervals(engine: Engine, segment_id: int) -> list[tuple[Any, Any]]:
     """What is covered of a segment."""
     rows = dump_tables(engine)["coverage"]
     return [(row["from_number"], row["to_number"]) for row in rows if row["segment_id"] == segment_id]
+
+
+def true_losses(chain: ModelChain) -> list[tuple[int, str, int]]:
+    """(block, child, amount) by the rule: a child's losses from the block of its creation log on."""
+    births: dict[str, int] = {}
+    for logs in chain.logs:
+        for log in logs:
+            if log.address == FACTORY:
+                births.setdefault("0x" + log.topics[1][26:], int(log.block_number, 16))
+    return [
+        (number, log.address, int(log.data, 16))
+        for number, logs in enumerate(chain.logs)
+        for log in logs
+        if log.topics[0] == LOSS.topic0 and births.get(log.address, 10**9) <= number
+    ]

@@ -43,7 +43,8 @@ class ModelChain:
 
     def drop(self, depth: int) -> None:
         """Takes the last blocks away; what is mined next is another branch."""
-        del self.headers[-depth:], self.logs[-depth:]
+        kept = len(self.headers) - depth
+        del self.headers[kept:], self.logs[kept:]
 
     @staticmethod
     def _log(header: Header, at: int, emission: Emission) -> Log:

@@ -5,8 +5,10 @@ from sqlalchemy import Engine
 
 from indexer.adapter import AdapterError, Log, LogFilter
 from indexer.commit import ChainLedger
+from indexer.facts import prepare
 from indexer.follow import ChainFollower
 from indexer.lanes import ChainWork, Tracked
+from indexer.rebuild import Rebuild
 from indexer.rpc.errors import UntruthError
 from indexer.rpc.reader import Header
 from indexer.scan.children import MOST_CHILDREN, Family, joined_logs
@@ -15,6 +17,7 @@ from indexer.scan.filters import LOUD_TOPICS, MOST_VALUES, merge_filters
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.coverage import Verified
+from ledger.database import writing
 from tests.indexer.semantics.factory_fund import (
     CREATED,
     FACTORY,
@@ -28,9 +31,10 @@ from tests.indexer.semantics.factory_fund import (
     loss,
     losses,
     track,
+    true_losses,
 )  # fmt: skip
 from tests.indexer.semantics.model_chain import ModelChain, ModelReader, asked_addresses
-from tests.rigs.tables import dump_tables
+from tests.rigs.tables import assert_same_tables, dump_tables
 from tests.rigs.transfer_chain import Terms
 
 
@@ -42,21 +46,6 @@ def short_life() -> ModelChain:
         news = [loss(born, 7), created(born), loss(born, 8)] if born else []
         chain.mine(*news, *(loss(k, 100 * k + number) for k in (1, 2) if number % 3 == 0))
     return chain
-
-
-def true_losses(chain: ModelChain) -> list[tuple[int, str, int]]:
-    """(block, child, amount) by the rule: a child's losses from the block of its creation log on."""
-    births: dict[str, int] = {}
-    for logs in chain.logs:
-        for log in logs:
-            if log.address == FACTORY:
-                births.setdefault("0x" + log.topics[1][26:], int(log.block_number, 16))
-    return [
-        (number, log.address, int(log.data, 16))
-        for number, logs in enumerate(chain.logs)
-        for log in logs
-        if log.topics[0] == LOSS.topic0 and births.get(log.address, 10**9) <= number
-    ]
 
 
 @pytest.mark.scenario(38)
@@ -172,6 +161,22 @@ async def test_events_of_strangers_are_counted_where_everybody_had_to_be_asked()
     assert family.strangers == 1
 
 
+@pytest.mark.scenario(38, 39)
+async def test_a_family_of_thousands_is_asked_for_by_its_events_and_strangers_leave_no_row(engine: Engine) -> None:
+    chain, stranger = ModelChain(), 10**6
+    chain.mine(*(created(number) for number in range(MOST_CHILDREN)))
+    for number in range(1, 16):
+        news = [created(MOST_CHILDREN + number)] if number in (4, 9, 13) else []
+        chain.mine(*news, loss(number, 5), loss(MOST_CHILDREN + number, 6), loss(stranger, 10**30))
+    reader = ModelReader(chain, unfinal=4, most_blocks=2)
+    assert (await index(engine, reader, track(engine, FACTORY))).is_ok
+    assert losses(engine) == true_losses(chain)
+    assert child(stranger) not in {row["address"] for row in dump_tables(engine)["raw_log"]}
+    by_event = LogFilter(frozenset(), (frozenset({LOSS.topic0}),))
+    last = [filters for first, _, filters in reader.asked if first == 15]
+    assert last == [(LogFilter(frozenset({FACTORY}), (frozenset({CREATED.topic0}),)), by_event)]
+
+
 def test_many_children_are_packed_within_what_providers_take_until_asking_everybody_is_cheaper() -> None:
     family = Family(FactoryAdapter(FACTORY))
     parts = merge_filters(family.filters(child(n) for n in range(MOST_CHILDREN)))
@@ -247,3 +252,13 @@ async def test_children_stay_known_while_their_creation_becomes_final(database_u
     for unfinal in (33, 20, 19, 3):
         assert (await index(engine, ModelReader(chain, unfinal=unfinal), tracked)).is_ok
         assert losses(engine) == true_losses(chain)
+
+
+async def test_facts_of_children_are_decoded_anew_from_the_ledger_alone(engine: Engine) -> None:
+    (tracked,) = track(engine, FACTORY)
+    assert (await index(engine, ModelReader(short_life()), [tracked])).is_ok
+    before = dump_tables(engine)
+    with writing(engine) as session:
+        rebuilt = Rebuild(session, Terms().id).rebuild(prepare(tracked, 0))
+    assert rebuilt.facts_before == rebuilt.facts_after == len(before["fact"])
+    assert_same_tables(before, dump_tables(engine))

@@ -1,10 +1,7 @@
 """How a chain is cut into ranges, interrupted or joined later leaves no trace in what is known of it."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from indexer.lanes import Tracked
-from ledger.database import open_engine
+from tests.indexer.semantics.conftest import FreshLedger
 from tests.indexer.semantics.factory_fund import FACTORY, FORGER, FactoryAdapter, created, index, intervals, loss
 from tests.indexer.semantics.model_chain import ModelChain, ModelReader, asked_addresses
 from tests.indexer.semantics.wallet_fund import TOKENS, enter, transfer, wallet_fund
-from tests.rigs.databases import KINDS
 from tests.rigs.tables import assert_same_tables, dump_tables
 from tests.rigs.transfer_chain import STRANGER, WALLET, add_fund, register
-
-FreshLedger = Callable[[], AbstractContextManager[Engine]]
 
 EMISSIONS = [
     transfer(TOKENS[0], 5),
@@ -43,35 +37,6 @@ class Cuts:
     most_logs: int = 10**6
     unfinal: int = 0
     stops: tuple[int, ...] = ()
-
-
-@pytest.fixture(scope="session", params=KINDS)
-def fresh_ledger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FreshLedger:
-    """A ledger with its tables and no rows, each time it is called."""
-
-    @contextmanager
-    def sqlite() -> Iterator[Engine]:
-        template: Path = request.getfixturevalue("migrated_sqlite")
-        path = tmp_path_factory.mktemp("split") / "ledger.sqlite"
-        path.write_bytes(template.read_bytes())
-        engine = open_engine(f"sqlite:///{path}")
-        try:
-            yield engine
-        finally:
-            engine.dispose()
-
-    @contextmanager
-    def postgres() -> Iterator[Engine]:
-        rig = request.getfixturevalue("postgres")
-        url = rig.create_database(template=request.getfixturevalue("migrated_postgres"))
-        engine = open_engine(url)
-        try:
-            yield engine
-        finally:
-            engine.dispose()
-            rig.drop_database(url)
-
-    return sqlite if request.param == "sqlite" else postgres
 
 
 def enter_all(engine: Engine) -> list[Tracked]:

@@ -25,6 +25,7 @@ BATCH = msgspec.json.Decoder(list[Envelope] | Envelope)
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 NO_JSON = (msgspec.DecodeError, RecursionError)
 """What decoding raises: arrays without end nest deeper than the decoder goes."""
+MOST_AT_ONCE = 1000  # Nobody asks for more at once.
 MOST_BYTES = 64 << 20  # Of one answer, unpacked: a hundred thousand logs.
 
 
@@ -51,7 +52,7 @@ class RpcClient:
             headers={"Content-Type": "application/json"},
             transport=transport or AiohttpTransport(is_secure=url.startswith("https")),
         )
-        self._is_batching = True
+        self._most = self._ceiling = MOST_AT_ONCE
 
     async def close(self) -> None:
         """Ends all connections."""
@@ -69,11 +70,14 @@ class RpcClient:
 
         Raises ChainError when the provider failed as a whole.
         """
-        if not self._is_batching and len(asks) > 1:
-            return [(await self.batch([ask]))[0] for ask in asks]
+        if len(asks) > self._most:
+            parts = [asks[at : at + self._most] for at in range(0, len(asks), self._most)]
+            return [answer for part in parts for answer in await self.batch(part)]
         envelopes = self._decode_body(await self._post(encode_asks(asks)), asks)
         if isinstance(envelopes, Envelope) and len(asks) > 1:
-            return await self._one_by_one(envelopes, asks)
+            return await self._in_smaller_parts(envelopes, asks)
+        if len(asks) == self._most < self._ceiling:
+            self._most = (self._most + self._ceiling + 1) // 2
         answered = [envelopes] if isinstance(envelopes, Envelope) else envelopes
         by_id = {envelope.id: envelope for envelope in answered}
         if len(by_id) != len(answered):
@@ -82,12 +86,16 @@ class RpcClient:
             by_id = {0: next(iter(by_id.values()))}  # Some nodes answer errors with a null id.
         return [self._result(by_id.get(n), ask) for n, ask in enumerate(asks)]
 
-    async def _one_by_one(self, refusal: Envelope, asks: Sequence[Ask[Any]]) -> list[Any]:
-        """One object in answer to a batch: an error for all of it, or a node that knows no batches."""
+    async def _in_smaller_parts(self, refusal: Envelope, asks: Sequence[Ask[Any]]) -> list[Any]:
+        """One object in answer to a batch: an error for all of it, a batch too large, or a node that knows no batches.
+
+        The largest batch that is taken is found by halving, and then by steps up to what was refused.
+        """
         error = self._said(refusal, f"{self.name}: batch of {len(asks)}")
         if isinstance(error, ThrottledError | UnavailableError):
             raise error
-        self._is_batching = False
+        self._ceiling = min(self._ceiling, len(asks) - 1)
+        self._most = min(self._ceiling, (len(asks) + 1) // 2)
         return await self.batch(asks)
 
     async def _post(self, body: bytes) -> bytes:

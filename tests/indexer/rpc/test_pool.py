@@ -338,3 +338,25 @@ async def test_receipts_come_whole_enough_for_their_root(start_node: Callable[..
                 given = await pool.receipts(block)
                 assert receipts_root(given.receipts) == header.receipts_root
     chain.close()
+
+
+@pytest.mark.parametrize("most", [1, 3, 10, 37])
+async def test_the_largest_batch_that_a_provider_takes_is_found_and_kept_to(faulty_node: Faulty, most: int) -> None:
+    node = played(Node().answer)
+    refusals: list[int] = []
+
+    def twist(requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[dict[str, Any]] | Raw:
+        if len(requests) <= most:
+            return node(requests, answers)
+        refusals.append(len(requests))
+        return Raw(200, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"batch size too large"}}')
+
+    server = faulty_node("", twist)
+    async with ProviderPool(Terms(), [server.url]) as pool:
+        for _ in range(20):
+            headers = await pool.headers(range(500, 600))
+            assert [header.number for header in headers] == list(range(500, 600))
+        learned, before = len(refusals), server.requests
+        await pool.headers(range(100))
+    assert len(refusals) == learned <= 12
+    assert server.requests - before == -(-100 // most)

@@ -130,8 +130,12 @@ async def index_chains(
     writer: LedgerWriter, plan: Plan, *, options: SyncOptions, progress: Progress | None = None
 ) -> list[ChainOutcome]:
     """Follows all chains of the plan side by side; one that fails hurts no other."""
-    async with opened_chains(writer, plan) as followers, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(follower.follow(options, progress)) for follower in followers]
+    try:
+        async with opened_chains(writer, plan) as followers, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(follower.follow(options, progress)) for follower in followers]
+    except BaseExceptionGroup as errors:
+        # What is no chain's fault (the database) ends all; its own message says more than a group's.
+        raise errors.exceptions[0] from errors
     return [task.result() for task in tasks]
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -41,7 +41,8 @@ def side_screen() -> Console:
 
 def say(line: str | Text) -> None:
     """One line of what is under way."""
-    side_screen().print(line, soft_wrap=True)
+    with suppress(OSError):  # The screen may be a file on a full disk: words that are lost stop no indexer.
+        side_screen().print(line, soft_wrap=True)
 
 
 class ChainBars:

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +38,23 @@ class PublishSummary:
 def publish(engine: Engine, clock: Clock, directory: Path, config: SiteConfig | None = None) -> PublishSummary:
     """Writes every page of one state of the ledger below `directory`; readers see the old tree or the new one.
 
-    Raises PublishError where the directory holds something else, LedgerUnreachableError where the ledger is away.
+    Raises PublishError where the directory holds something else or cannot be written, LedgerUnreachableError where
+    the ledger is away.
     """
     directory = directory.resolve()
     require_ours(directory)
     pages = render_all(engine, clock, config or SiteConfig())
+    try:
+        changed = place_tree(directory, pages)
+    except OSError as error:
+        raise PublishError(
+            f"cannot write {directory} ({error.strerror}): free or add disk space, or name another directory"
+        ) from error
+    return PublishSummary(directory, len(pages), changed, sum(map(len, pages.values())))
+
+
+def place_tree(directory: Path, pages: Mapping[str, bytes]) -> int:
+    """Writes the files beside the directory and switches them in; the number of those that changed."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
@@ -54,7 +67,7 @@ def publish(engine: Engine, clock: Clock, directory: Path, config: SiteConfig | 
             switch(part, directory)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return PublishSummary(directory, len(pages), changed, sum(map(len, pages.values())))
+    return changed
 
 
 def require_ours(directory: Path) -> None:

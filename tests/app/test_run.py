@@ -1,27 +1,22 @@
 """`backstop run` and `backstop index` as real processes on a replay: they start, fail clearly, and stop cleanly."""
 
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from app.recordings import SHIPPED
-from app.settings import PREFIX, SHIPPED_FUNDS
+from app.settings import SHIPPED_FUNDS
 from indexer.replay.node import load_replay, running_node
 from indexer.replay.recording import SUFFIX
 from ledger.database import open_engine
 from ledger.kinds import ChainStatus
-from ledger.pages import asking, latest_metrics, list_chains, list_places
+from ledger.pages import asking, latest_metrics, list_places
+from tests.rigs.commands import Place, wait_for
 
-ROOT = Path(__file__).parents[2]
 CRASH = "crash-2021-05-simulated"
 CRASH_ID = 420210501
 NOWHERE = "http://127.0.0.1:1"
@@ -36,45 +31,6 @@ def replay_url() -> Iterator[str]:
         yield node.url_of(CRASH)
 
 
-@dataclass
-class Place:
-    """Where a test's processes run: their directory, their database, their variables."""
-
-    directory: Path
-    variables: dict[str, str]
-
-    @property
-    def database(self) -> str:
-        return f"sqlite:///{self.directory / 'ledger.sqlite'}"
-
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
-        """A `backstop` process that speaks to us by pipes."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        environment = clean | {"PYTHONPATH": str(ROOT), "BACKSTOP_DATABASE_URL": self.database, "BACKSTOP_PORT": "0"}
-        return subprocess.Popen(
-            [sys.executable, "-c", "from app.cli import main; main()", *words],
-            cwd=self.directory,
-            env=environment | self.variables | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def finish(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """The same, waited for."""
-        with self.start(*words, **variables) as process:
-            out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(list(words), process.returncode, out, err)
-
-    def chain_statuses(self) -> dict[str, tuple[str, str]]:
-        """Status and reason of each chain by slug."""
-        engine = open_engine(self.database)
-        with asking(engine) as session:
-            found = {s.chain.slug: (s.chain.status, s.chain.status_reason) for s in list_chains(session)}
-        engine.dispose()
-        return found
-
-
 @pytest.fixture
 def place(tmp_path: Path, replay_url: str) -> Place:
     """The recording's funds are followed on the replay; logs are JSON lines."""
@@ -86,18 +42,6 @@ def place(tmp_path: Path, replay_url: str) -> Place:
         "BACKSTOP_COMPUTE_SECONDS": "1",
     }
     return Place(tmp_path, variables)
-
-
-def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Reads standard error up to a line with the pattern; the process ending first fails the test with all it said."""
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        found = re.search(pattern, line)
-        if found:
-            return found
-    pytest.fail(f"backstop ended without saying {pattern!r}:\n{''.join(said)}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -100,6 +100,10 @@ class SyncProcess:
         found = os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         return found is not None and found.si_code == os.CLD_STOPPED
 
+    def is_alive(self) -> bool:
+        """Whether it still runs, or stands still."""
+        return self._process.is_alive()
+
     def send(self, number: signal.Signals) -> None:
         """Sends it a signal."""
         assert self._process.pid is not None

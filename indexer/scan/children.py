@@ -84,7 +84,8 @@ class Family:
 
     def _announced(self, candidate: Log) -> str | None:
         is_creation = any(matches(creation, candidate) for creation in self.creations)
-        return self._child_of(candidate) if is_creation else None
+        child = self._child_of(candidate) if is_creation else None
+        return child and child.lower()
 
     def filters(self, children: Iterable[str]) -> list[LogFilter]:
         """What to ask for these children."""

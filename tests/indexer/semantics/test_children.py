@@ -191,6 +191,15 @@ def test_an_event_that_everybody_emits_is_never_asked_of_everybody() -> None:
     assert all(part.addresses for part in parts)
 
 
+def test_a_child_named_in_capitals_is_the_same_child() -> None:
+    adapter, chain = FactoryAdapter(FACTORY), ModelChain()
+    adapter.child_of = lambda log: child(1).upper().replace("X", "x")  # type: ignore[method-assign]
+    family = Family(adapter)
+    chain.mine(created(1), loss(1, 5))
+    family.learn(chain.logs[0])
+    assert family.wanted((), chain.logs[0]) == chain.logs[0][1:]
+
+
 def test_a_creation_log_of_anybody_is_refused_before_anything_is_asked() -> None:
     adapter = FactoryAdapter(FACTORY)
     adapter.creations = lambda: [LogFilter(frozenset(), (frozenset({CREATED.topic0}),))]  # type: ignore[method-assign]

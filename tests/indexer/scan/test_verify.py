@@ -1,0 +1,154 @@
+"""Rungs 0 to 2: what cannot be true is refused, whatever form the lie or the mistake takes."""
+
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.adapter import Log, LogFilter
+from indexer.replay.bloom import compute_bloom
+from indexer.replay.words import ZERO_BLOOM
+from indexer.rpc.errors import UntruthError
+from indexer.rpc.reader import Header
+from indexer.scan.verify import (
+    check_blooms,
+    check_headers,
+    logs_repeated,
+    ordered_logs,
+    quantity,
+    suspicious_blocks,
+)
+
+TOKEN, STRANGER = "0x" + "ab" * 20, "0x" + "cd" * 20
+EVENT, OTHER = "0x" + "11" * 32, "0x" + "22" * 32
+WANTED = LogFilter(frozenset({TOKEN}), (frozenset({EVENT}),))
+
+
+def log_at(number: int, index: int, **changes: object) -> Log:
+    """A sound log of that place, with some fields changed."""
+    log = Log(
+        address=TOKEN,
+        topics=(EVENT, "0x" + "0a" * 32),
+        data="0x" + "00" * 32,
+        block_number=hex(number),
+        block_hash=f"0x{number:064x}",
+        transaction_hash=f"0x{number * 1000 + index:064x}",
+        log_index=hex(index),
+    )
+    return msgspec.structs.replace(log, **changes)
+
+
+def header_of(number: int, *logs: Log) -> Header:
+    """The header whose bloom holds exactly these logs."""
+    values = [value for log in logs for value in (log.address, *log.topics)]
+    bloom = compute_bloom(values) or ZERO_BLOOM
+    return Header(number, f"0x{number:064x}", f"0x{number - 1:064x}", 1_700_000_000 + number, bloom)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What is wrong with a log."""
+
+    field: str
+    value: object
+
+
+GARBAGE = [
+    Broken("address", "0x" + "ab" * 19),
+    Broken("address", "ab" * 21),
+    Broken("address", "0x" + "zz" * 20),
+    Broken("topics", (EVENT + "00",)),
+    Broken("topics", (EVENT[:-2], EVENT + "00")),
+    Broken("topics", (EVENT,) * 5),
+    Broken("topics", ("xx" + "11" * 31 + "0x",)),
+    Broken("data", "0x0"),
+    Broken("data", "00" * 32),
+    Broken("data", ""),
+    Broken("data", "0x" + "g0" * 32),
+    Broken("data", "0x" + "é0" * 32),
+    Broken("data", "0x00,0x00"),
+    Broken("block_hash", "0x1"),
+    Broken("transaction_hash", "0x" + "11" * 31 + "1_"),
+    Broken("log_index", ""),
+    Broken("log_index", "-0x1"),
+    Broken("log_index", "0x1_0"),
+    Broken("log_index", "0x" + "1" * 30),
+    Broken("block_number", "7"),
+    Broken("removed", True),
+]
+
+
+@pytest.mark.parametrize("broken", GARBAGE, ids=lambda broken: f"{broken.field}={broken.value!s:.20}")
+def test_garbage_in_any_field_is_an_untruth_and_never_gets_on(broken: Broken) -> None:
+    logs = [log_at(7, 0), log_at(7, 1, **{broken.field: broken.value}), log_at(8, 0)]
+    with pytest.raises(UntruthError):
+        ordered_logs(logs, 1, 9, "node")
+
+
+def test_hex_in_upper_case_is_the_same_log() -> None:
+    shouted = log_at(
+        7, 10, address="0x" + "AB" * 20, topics=("0x" + "1A" * 32,), data="0x" + "FF" * 32, log_index="0xA"
+    )
+    (log,) = ordered_logs([shouted], 1, 9, "node")
+    assert (log.address, log.topics, log.data) == (TOKEN, ("0x" + "1a" * 32,), "0x" + "ff" * 32)
+    assert quantity(log.log_index) == 10
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 300)), unique=True), st.randoms())
+def test_any_order_and_any_overlap_of_answers_give_the_same_list(places: list[tuple[int, int]], chance: object) -> None:
+    logs = [log_at(number, index) for number, index in sorted(places)]
+    answers = [*logs, *logs[: len(logs) // 2]]
+    chance.shuffle(answers)  # type: ignore[attr-defined]
+    assert ordered_logs(answers, 1, 30, "node") == logs
+
+
+def test_two_different_logs_at_one_place_are_a_lie() -> None:
+    with pytest.raises(UntruthError, match="two different logs"):
+        ordered_logs([log_at(7, 1), log_at(7, 1, data="0x")], 1, 9, "node")
+
+
+@pytest.mark.parametrize("number", [4, 10])
+def test_a_log_outside_the_range_asked_for_is_a_lie(number: int) -> None:
+    with pytest.raises(UntruthError, match="5"):
+        ordered_logs([log_at(5, 0), log_at(number, 0)], 5, 9, "logs of 5-9")
+
+
+def test_one_answer_that_holds_a_log_twice_is_noticed() -> None:
+    assert logs_repeated([log_at(7, 1), log_at(7, 1)])
+    assert not logs_repeated([log_at(7, 1), log_at(7, 2), log_at(8, 1)])
+
+
+def test_one_log_of_another_block_hash_among_many_is_a_lie() -> None:
+    logs = [log_at(7, 0), log_at(7, 1, block_hash="0x" + "99" * 32), log_at(8, 0)]
+    headers = {7: header_of(7), 8: header_of(8)}
+    with pytest.raises(UntruthError, match="block 7"):
+        check_headers(logs, headers, "node")
+    check_headers([logs[0], logs[2]], headers, "node")
+
+
+def test_logs_of_a_block_without_a_header_are_a_lie() -> None:
+    with pytest.raises(UntruthError, match="no header"):
+        check_headers([log_at(7, 0)], {8: header_of(8)}, "node")
+
+
+@pytest.mark.parametrize("changes", [{"address": STRANGER}, {"topics": (OTHER,)}])
+def test_an_invented_log_is_not_in_the_bloom(changes: dict[str, object]) -> None:
+    sound = log_at(7, 0)
+    header = header_of(7, sound)
+    check_blooms([sound], {7: header}, "node")
+    with pytest.raises(UntruthError, match="bloom of block 7"):
+        check_blooms([sound, log_at(7, 1, **changes)], {7: header}, "node")
+
+
+def test_a_block_whose_bloom_promises_more_than_came_is_suspected() -> None:
+    sound = log_at(7, 0)
+    headers = [header_of(6), header_of(7, sound), header_of(8, log_at(8, 0, address=STRANGER))]
+    assert suspicious_blocks([WANTED], [sound], headers) == ([], True)
+    assert suspicious_blocks([WANTED], [], headers) == ([headers[1]], True)
+
+
+def test_headers_without_blooms_leave_the_question_open() -> None:
+    bare = msgspec.structs.replace(header_of(7), logs_bloom="")
+    assert suspicious_blocks([WANTED], [], [bare]) == ([], False)

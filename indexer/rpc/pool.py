@@ -1,20 +1,19 @@
 """Several providers of one chain behind one face: failover, recovery, pace, identity. Implements ChainReader."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
 from indexer.adapter import ContractCall, LogFilter
+from indexer.rpc.calls import CallReader, parts_of
 from indexer.rpc.client import RpcClient
 from indexer.rpc.errors import (
-    AnswerTooLargeError,
     ChainError,
     RequestError,
-    RevertError,
     StateMissingError,
     UnavailableError,
     UntruthError,
@@ -25,7 +24,6 @@ from indexer.rpc.messages import (
     ANYTHING,
     Ask,
     WireHeader,
-    ask_call,
     ask_code,
     ask_head,
     ask_header,
@@ -36,32 +34,23 @@ from indexer.rpc.messages import (
     height_of,
 )
 from indexer.rpc.metrics import ProviderMetrics
-from indexer.rpc.multicall import CALLS_AT_ONCE, answer_of, decode_aggregate3, encode_aggregate3, encode_call
 from indexer.rpc.provider import About, Keeps, Pace, Provider
 from indexer.rpc.reader import CallAnswer, ChainTerms, Header, LogBatch, Receipts, Word
 from indexer.scan.verify import HEAD, SHAPE, logs_repeated, ordered_logs
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 HEADERS_AT_ONCE = 100
-AGGREGATES_AT_ONCE = 16  # Multicalls in one request: far below what providers allow a batch.
 LOGS_AT_ONCE = 50
+REPORT_SECONDS = 3600.0
 TAGLESS = (RequestError, StateMissingError)
-
-
-def parts_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    """The sequence in pieces of at most `size`."""
-    return [items[at : at + size] for at in range(0, len(items), size)]
 
 
 def height(heads: tuple[Header, Header | None]) -> int:
     """How high the head is."""
     return heads[0].number
-
-
-def state_at(*headers: Header) -> About:
-    """What calls at these blocks need."""
-    return About(Keeps.STATE, min(header.number for header in headers))
 
 
 class ProviderPool:
@@ -86,7 +75,9 @@ class ProviderPool:
             taken = sum(p.client.name == client.name for p in self._providers)
             name = f"{client.name}#{taken + 1}" if taken else client.name
             self._providers.append(Provider(client, name, self._pace))
+        self._reported_at = self._pace.monotonic()
         self._failover = Failover(terms, self._providers, self._pace)
+        self._calls = CallReader(terms, self._failover)
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,6 +105,13 @@ class ProviderPool:
     def metrics(self) -> list[ProviderMetrics]:
         """What each provider did so far."""
         return [provider.metrics() for provider in self._providers]
+
+    def _report(self) -> None:
+        """One log line now and then with what each provider did."""
+        now = self._pace.monotonic()
+        if now - self._reported_at >= REPORT_SECONDS:
+            self._reported_at = now
+            log.info("%s: %s", self.terms.slug, " | ".join(metrics.line() for metrics in self.metrics()))
 
     def voices(self) -> int:
         """As ChainReader says."""
@@ -151,6 +149,7 @@ class ProviderPool:
     async def heads(self, *, expected: int = 0) -> tuple[Header, Header | None]:
         """As ChainReader says."""
         first = await self._failover.ask(self._heads_of)
+        self._report()
         if first[0].number >= expected or self.voices() < 2:
             return first
         said = list((await self._failover.everyone(self._heads_of)).values())
@@ -284,61 +283,7 @@ class ProviderPool:
 
     async def calls_at(self, wanted: Sequence[tuple[Sequence[ContractCall], Header]]) -> list[list[CallAnswer]]:
         """As ChainReader says: what Multicall3 can take goes out several blocks to a request."""
-        parts = [(n, part, at) for n, (calls, at) in enumerate(wanted) for part in parts_of(calls, CALLS_AT_ONCE)]
-        answers: list[list[CallAnswer]] = [[] for _ in wanted]
-        for group in parts_of(parts, AGGREGATES_AT_ONCE):
-            aggregated = await self._aggregated([(part, at) for _, part, at in group])
-            for (n, part, at), found in zip(group, aggregated, strict=True):
-                answers[n] += found or await self._singly(part, at)
-        return answers
-
-    async def _aggregated(
-        self, parts: Sequence[tuple[Sequence[ContractCall], Header]]
-    ) -> list[list[CallAnswer] | None]:
-        """Each part through Multicall3; None where it was not deployed by then, or where the whole call failed."""
-        target, since = self.terms.multicall3, self.terms.multicall3_block or 0
-        is_alone = len(parts) == 1 and len(parts[0][0]) == 1
-        asked = [n for n, (_, at) in enumerate(parts) if target and at.number >= since and not is_alone]
-        answers: list[list[CallAnswer] | None] = [None] * len(parts)
-        if target is None or not asked:
-            return answers
-        asks = [ask_call(target, encode_aggregate3(parts[n][0]), parts[n][1]) for n in asked]
-
-        async def work(provider: Provider) -> list[Any]:
-            results = await provider.batch(asks)
-            if all(isinstance(result, StateMissingError) for result in results):
-                raise results[0]  # One that keeps no state that old is not asked call by call.
-            return results
-
-        try:
-            results = await self._failover.ask(
-                work, Whom(about=state_at(*(parts[n][1] for n in asked)), is_divisible=True)
-            )
-        except (RevertError, StateMissingError, AnswerTooLargeError, RequestError):
-            return answers
-        for n, result in zip(asked, results, strict=True):
-            # One call that is too dear, or not recorded, fails its whole part: each call gets its own answer instead.
-            with suppress(ValueError):
-                answers[n] = (
-                    decode_aggregate3(parts[n][0], bytes.fromhex(result[2:])) if isinstance(result, str) else None
-                )
-        return answers
-
-    async def _singly(self, calls: Sequence[ContractCall], at: Header) -> list[CallAnswer]:
-        asks = [ask_call(call.to, encode_call(call), at) for call in calls]
-        answers: dict[int, CallAnswer] = {}
-
-        async def work(provider: Provider) -> None:
-            open_ones = [n for n in range(len(calls)) if n not in answers or answers[n].is_missing]
-            for part in parts_of(open_ones, LOGS_AT_ONCE):
-                for n, result in zip(part, await provider.batch([asks[n] for n in part]), strict=True):
-                    answers[n] = answer_of(calls[n], result)
-            if any(answer.is_missing for answer in answers.values()):
-                raise StateMissingError(f"{provider.name}: state of block {at.number} is not complete here")
-
-        with suppress(StateMissingError):  # Nobody has it: the answers say so one by one.
-            await self._failover.ask(work, Whom(about=state_at(at)))
-        return [answers[n] for n in range(len(calls))]
+        return await self._calls.read(wanted)
 
     async def code(self, address: str, number: int) -> bytes:
         """As ChainReader says."""

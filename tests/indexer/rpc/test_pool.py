@@ -1,5 +1,7 @@
 """What the pool learns of its providers: who keeps what, who lags, who speaks, what each did."""
 
+import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +13,12 @@ from indexer.chain.finality import Finality
 from indexer.receipts import receipts_root
 from indexer.rpc.errors import NobodyElseError, UnavailableError, WrongChainError
 from indexer.rpc.pool import ProviderPool
-from indexer.rpc.provider import OUTAGE_SECONDS, RELEARN_SECONDS
+from indexer.rpc.provider import OUTAGE_SECONDS, RELEARN_SECONDS, Pace
 from indexer.rpc.reader import Header, Word
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.fast_time import FastTime
 from tests.rigs.provider_rows import open_chain
-from tests.rigs.rpc_faults import FaultyNode, Raw, Twist, played
+from tests.rigs.rpc_faults import FaultyNode, Raw, Twist, always, played
 from tests.rigs.transfer_chain import Terms
 
 Faulty = Callable[..., FaultyNode]
@@ -360,3 +362,32 @@ async def test_the_largest_batch_that_a_provider_takes_is_found_and_kept_to(faul
         await pool.headers(range(100))
     assert len(refusals) == learned <= 12
     assert server.requests - before == -(-100 // most)
+
+
+async def test_once_an_hour_a_line_says_what_each_provider_did(
+    pool_of: Pooling, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool, _, time = pool_of(Node(), Node())
+    async with pool:
+        with caplog.at_level(logging.INFO, logger="indexer"):
+            for _ in range(180):
+                await pool.heads()
+                time.now += 60.0
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("indexer")]
+    assert len(lines) == 2
+    assert all(line.count("failures: none, set aside 0 times") == 2 for line in lines)
+
+
+async def test_many_questions_wait_once_for_a_provider_that_hangs(faulty_node: Faulty) -> None:
+    """Before it said which chain it serves they queue behind one another: that must not add up."""
+    hung = faulty_node("", always(Raw(200, b"[]", stalls_at=1)))
+    good = faulty_node("", Node().twist())
+    asked = iter(range(10**6))
+
+    def limit(seconds: float) -> asyncio.Timeout:
+        return asyncio.timeout(seconds if next(asked) else 0.2)  # The first is asked of the last listed.
+
+    async with ProviderPool(Terms(), [good.url, hung.url], pace=Pace(limit=limit)) as pool:
+        headers = await asyncio.gather(*(pool.header(number) for number in range(1, 17)))
+        assert [header and header.number for header in headers] == list(range(1, 17))
+    assert hung.requests == 1

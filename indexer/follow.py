@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from indexer.adapter import AdapterError, LogFilter
 from indexer.backfill import Backfill
+from indexer.certainty import Certainty
 from indexer.chain.finality import Finality, Heads
 from indexer.chain.reconcile import BlockRef, Same, reconcile
 from indexer.commit import ChainLedger, HaltError
@@ -47,9 +48,12 @@ class ChainFollower:
         self._is_open = False
         every_header = work.terms.kind != SourceKind.LIVE if work.every_header is None else work.every_header
         self._backfill = Backfill(work.reader, ledger, every_header=every_header)
-        self._live = LiveLane(work.reader, ledger, self._append)
+        self._certainty = Certainty(work.reader, work.terms.slug)
+        self._certainty_of_final = Certainty(work.reader, work.terms.slug)
+        self._live = LiveLane(work.reader, ledger, self._certainty, self._append)
         self._finality = Finality(work.reader, work.terms)
         self._final: Header | None = None
+        self._candidate: Header | None = None
         self._settled: tuple[str, str] | None = None
         self._noted = 0.0
         self._complete_at = float("-inf")
@@ -65,11 +69,11 @@ class ChainFollower:
         settled, self._settled = self._settled, None
         heads = await self._finality.read(self._final, not_below=self._ledger.finalized or 0)
         if heads.hashes != settled:
-            is_there = await self._follow(heads)
+            is_there = await self._follow(Heads(heads.latest, self._candidate or heads.finalized))
         else:
             is_there = True  # The head stands still, and its hash is the one we hold.
             await self._note(heads, at_most_every=NOTE_SECONDS)
-        self._settled = heads.hashes if is_there else None
+        self._settled = heads.hashes if is_there and self._candidate is None else None
         return is_there
 
     async def _follow(self, heads: Heads) -> bool:
@@ -86,7 +90,7 @@ class ChainFollower:
             await self._snapshots(heads.latest if is_there else heads.finalized)
         except HaltError as error:
             # One provider's word never stops a chain; what the ledger itself contradicts does.
-            if error.seen is not None and not await self._live.is_certain(error.seen):
+            if error.seen is not None and not await self._certainty.of(error.seen):
                 raise UntruthError(f"{self._work.terms.slug}: {error}; it is looked at again") from error
             raise
         return is_there
@@ -120,7 +124,8 @@ class ChainFollower:
             (header,) = [heads.latest] if number == heads.latest.number else await self._reader.headers([number])
             if not await self._live.walk(header, may_append=False):
                 return False
-        await self._finalize(finalized)
+        if not await self._finalize(finalized):
+            return False
         await self._prepare(finalized.number)
         await self._ledger.forget_above_holes(self._segments.values())
         await self._refetch_late_segments(finalized)
@@ -128,13 +133,23 @@ class ChainFollower:
         self._complete_at = self._pace.monotonic()
         return True
 
-    async def _finalize(self, finalized: Header) -> None:
-        """The block is final from now on; never while the blocks we hold are of another branch than it is."""
+    async def _finalize(self, finalized: Header) -> bool:
+        """The block is final from now on; not before it is certain, for there is no way back.
+
+        Never while the blocks we hold are of another branch than it is.
+        """
         tail = await self._ledger.tail()
         if tail and finalized.number <= tail.tip.number and not isinstance(reconcile(tail, finalized), Same):
             raise UntruthError(f"{self._work.terms.slug}: a provider's final block is not below its own head")
+        is_news = finalized.number != self._ledger.finalized
+        has_others = len(self._reader.standing()) > 1
+        if is_news and has_others and not await self._certainty_of_final.of(finalized):
+            # The second look is at the same block, however far the chain is by then.
+            self._candidate = finalized if self._certainty_of_final.is_half_said else None
+            return False
         await self._ledger.finalize(finalized)
-        self._final = finalized
+        self._final, self._candidate = finalized, None
+        return True
 
     async def _append(self, run: Sequence[Header]) -> bool:
         """Consecutive blocks above our tip: logs by hash, one commit. False when they can no longer be read."""

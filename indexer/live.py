@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from indexer.certainty import Certainty
 from indexer.chain.branch import Branch
 from indexer.chain.reconcile import Append, Gap, Halt, Rollback, Same, Step, Tail, reconcile
 from indexer.commit import ChainLedger, HaltError
 from indexer.rpc.errors import UntruthError
-from indexer.rpc.reader import ChainReader, Header, Word
+from indexer.rpc.reader import ChainReader, Header
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +22,12 @@ Appending = Callable[[Sequence[Header]], Awaitable[bool]]
 class LiveLane:
     """Walks one chain's ledger to a head. A block of ours is given up only when its replacement is certain."""
 
-    def __init__(self, reader: ChainReader, ledger: ChainLedger, append: Appending) -> None:
+    def __init__(self, reader: ChainReader, ledger: ChainLedger, certainty: Certainty, append: Appending) -> None:
         self._reader = reader
         self._ledger = ledger
+        self._certainty = certainty
         self._append = append
         self._slug = ledger.terms.slug
-        self._seen_once = ""
-        self._contradicted = ""
 
     async def walk(self, goal: Header, *, may_append: bool = True) -> bool:
         """Steps until the goal is a block we hold (True), or until nothing more can be said now (False)."""
@@ -39,7 +39,7 @@ class LiveLane:
                 return False
             step = reconcile(tail, header)
             if isinstance(step, Same):
-                self._seen_once = ""  # What stands against us is said twice in a row, or not at all.
+                self._certainty.forget()
                 return header.hash == goal.hash
             if isinstance(step, Append) and not may_append:
                 return True
@@ -53,21 +53,12 @@ class LiveLane:
                 return branch.head if await self._append(branch.run(header)) else None
             case Gap(need=number):
                 return await branch.at(number, tail)
-            case Rollback(to=to) if await self.is_certain(header):
+            case Rollback(to=to) if await self._certainty.of(header):
                 depth = tail.tip.number - to.number
                 log.warning("%s: reorganised above block %d (depth %d)", self._slug, to.number, depth)
                 await self._ledger.roll_back(to, header)
                 return header
-            case Halt(reason=reason) if await self.is_certain(header):
+            case Halt(reason=reason) if await self._certainty.of(header):
                 raise HaltError(reason, number=header.number)
             case _:
                 return None
-
-    async def is_certain(self, header: Header) -> bool:
-        """A second provider's word that this block stands; where nobody else can say, the same seen at two polls."""
-        word = await self._reader.confirms(header)
-        is_second_look, self._seen_once = self._seen_once == header.hash, header.hash if word is Word.ALONE else ""
-        if word is Word.CONTRADICTED and self._contradicted != header.hash:
-            log.warning("%s: block %d has two versions; waiting", self._slug, header.number)
-            self._contradicted = header.hash
-        return word is Word.CONFIRMED or (word is Word.ALONE and is_second_look)

@@ -19,7 +19,7 @@ from ledger.database import writing
 from ledger.kinds import ChainStatus
 from tests.rigs.fast_time import FastTime
 from tests.rigs.live_sync import FINALITY, assert_is_the_chain, facts_in, fill, following
-from tests.rigs.rpc_faults import FaultyNode
+from tests.rigs.rpc_faults import FaultyNode, Raw
 from tests.rigs.tables import dump_tables
 from tests.rigs.transfer_chain import WALLET, AnvilChain, Terms, TransferAdapter, register
 
@@ -192,3 +192,40 @@ async def test_only_a_halted_chain_is_resumed_and_only_to_a_block_below_its_tip(
         with writing(engine) as session, pytest.raises(ResumeError, match=f"cannot go back to block {wrong}"):
             resume_chain(session, SLUG, clock=system_clock, rewind_to=wrong)
     assert dump_tables(engine) == before
+
+
+@pytest.mark.scenario(13)
+async def test_a_finalized_block_that_one_of_two_invents_never_becomes_ours(
+    engine: Engine, chain: AnvilChain, faulty_node: Callable[..., FaultyNode]
+) -> None:
+    """On the first start nothing links it to a block we hold: only the second provider tells."""
+    fill(chain, 20)
+
+    def invent(requests: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for asked, answer in zip(requests, answers, strict=True):
+            if "finalized" in asked["params"]:
+                answer["result"]["hash"] = "0x" + "bb" * 32
+        return answers
+
+    liar = faulty_node(chain.url, invent)
+    async with following(engine, [chain.url, liar.url], register(engine, [chain.token])) as followed:
+        assert not await followed.follower.poll()
+        assert dump_tables(engine)["block"] == []
+        await followed.settle()
+    assert "eth_getBlockByNumber" in liar.methods
+    assert_is_the_chain(engine, chain)
+
+
+async def test_finality_goes_on_while_the_second_provider_is_down(
+    engine: Engine, chain: AnvilChain, faulty_node: Callable[..., FaultyNode]
+) -> None:
+    fill(chain, 20)
+    down = faulty_node(chain.url, lambda _requests, _answers: Raw(503, b"down"))
+    async with following(engine, [chain.url, down.url], register(engine, [chain.token])) as followed:
+        for _ in range(12):
+            await followed.follower.poll()
+            chain.send((WALLET, 1))
+        await followed.settle()
+        await followed.settle()
+    assert dump_tables(engine)["chain"][0]["finalized_number"] == chain.head() - FINALITY
+    assert_is_the_chain(engine, chain)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, delete, inspect
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col, select
 
+from ledger.blocks import delete_blocks_above, insert_blocks
 from ledger.columns import INT256_MIN
 from ledger.database import (
     COPY_FROM_ROWS,
@@ -22,7 +23,8 @@ from ledger.database import (
     writing,
 )
 from ledger.errors import LedgerOutdatedError, LedgerUnreachableError
-from ledger.tables import Block, Chain, Fact, Fund, Platform, Reading, Segment
+from ledger.logs import insert_facts, insert_logs
+from ledger.tables import Block, Chain, Fact, Fund, Platform, RawLog, Reading, Segment
 
 CHAIN, HASH = 420210501, "0x" + "1" * 64
 NOON = datetime(2021, 5, 19, 12, tzinfo=UTC)
@@ -192,3 +194,58 @@ def test_two_writers_wait_for_each_other_and_lose_nothing(engine: Engine) -> Non
         list(pool.map(add, range(40)))
     with Session(engine) as session:
         assert len(session.exec(select(Platform)).all()) == 41
+
+
+LOG = (CHAIN, HASH, 0, 1, "0x" + "3" * 64, "0x" + "ab" * 20, "0x" + "4" * 64, "0x")
+FACT = (CHAIN, HASH, 0, 0, 1, 1, NOON, "0x" + "3" * 64, "payout", None, None, 7, None, None, None, None, "test@1")
+
+
+def test_what_is_deleted_with_a_block_leaves_nothing_dangling_and_touches_nothing_below(engine: Engine) -> None:
+    above = "0x" + "2" * 64
+    with writing(engine) as session:
+        insert_blocks(session, [(CHAIN, above, 2, HASH, NOON, "unfinalized")])
+        insert_logs(session, [LOG, (CHAIN, above, 0, 2, *LOG[4:])])
+        insert_facts(session, [FACT, (CHAIN, above, 0, 0, 1, 2, *FACT[6:])])
+        insert_rows(session, Reading, COLUMNS, [(CHAIN, above, 1, "balance", "", 2, *rows(1)[0][6:]), *rows(1)])
+    with writing(engine) as session:
+        delete_blocks_above(session, CHAIN, 1)
+    with reading(engine) as session:
+        for table in (Block, RawLog, Fact, Reading):
+            numbers = session.exec(select(table.number if table is Block else table.block_number)).all()
+            assert numbers == [1], table
+
+
+@pytest.mark.parametrize("count", [2, COPY_FROM_ROWS])
+def test_rows_of_a_half_written_range_are_completed_and_not_doubled(engine: Engine, count: int) -> None:
+    logs = [(CHAIN, HASH, at, 1, *LOG[4:]) for at in range(count)]
+    with writing(engine) as session:
+        insert_logs(session, logs[: count // 2])
+    with writing(engine) as session:
+        insert_logs(session, logs)
+    with reading(engine) as session:
+        assert sorted(session.exec(select(RawLog.log_index)).all()) == list(range(count))
+
+
+def test_rows_written_before_keys_were_in_order_of_height_are_all_there_afterwards(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url)
+    command.upgrade(migration_config(engine), "0002")
+    with writing(engine) as session:
+        session.add(Chain(chain_id=CHAIN, slug="c", name="C", kind="simulated"))
+        session.add(Platform(slug="p", name="P"))
+        session.flush()
+        session.add(
+            Fund(slug="f", platform_slug="p", name="F", kind="reserve", shape="address_fund", chain_id=CHAIN,
+                 methodology="m", file_digest="d")
+        )  # fmt: skip
+        session.flush()
+        session.add(Segment(id=1, fund_slug="f", slug="f", name="F", chain_id=CHAIN))
+        insert_blocks(session, [(CHAIN, HASH, 1, "0x" + "0" * 64, NOON, "finalized")])
+        session.flush()
+        insert_logs(session, [LOG])
+        insert_facts(session, [FACT])
+    upgrade(engine)
+    with reading(engine) as session:
+        log, fact = session.exec(select(RawLog)).one(), session.exec(select(Fact)).one()
+    assert (log.block_hash, log.log_index, log.topics) == (HASH, 0, LOG[6])
+    assert (fact.block_time, fact.amount_raw, fact.role, fact.detail) == (NOON, 7, "payout", None)
+    engine.dispose()

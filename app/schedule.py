@@ -63,17 +63,23 @@ class JobRunner:
         self._scheduler.start()
         await stop.wait()
         self._is_stopping = True
-        self._scheduler.shutdown(wait=False)  # Cancels what is running; a second cancel would break into its clean-up.
+        self._scheduler.pause()
+        await asyncio.sleep(0)  # What was about to begin sees that it need not.
+        for task in self._running:
+            task.cancel()
         if self._running:
             _, unfinished = await asyncio.wait(self._running, timeout=grace_seconds)
             for task in unfinished:
                 log.warning("%s did not stop within %g seconds", task.get_name(), grace_seconds)
+        self._scheduler.shutdown(wait=False)  # Not before: it would cancel again, and log what never began as failed.
 
     def hurry(self, name: str) -> None:
         """Starts a job as soon as it is idle instead of waiting for its turn."""
         self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     async def _run_guarded(self, job: Job) -> None:
+        if self._is_stopping:
+            return
         task = asyncio.current_task()
         assert task is not None  # We are a coroutine: there is always one.
         task.set_name(job.name)

@@ -142,6 +142,8 @@ async def index_chains(
 def failure_line(outcome: ChainOutcome, plan: Plan) -> str:
     """What a person reads about a chain that could not be followed, with the fix."""
     chain = next(chain for chain in plan.registry.chains if chain.slug == outcome.slug)
+    if outcome.status is ChainStatus.HALTED:
+        return f"{chain.name} is halted: {outcome.reason}; look into it, then backstop resume {chain.slug}"
     tried = len(plan.urls[chain.id])
     return (
         f"{chain.name}: {outcome.reason} (tried {tried}); set BACKSTOP_RPC_URLS to other addresses of chain {chain.id}"

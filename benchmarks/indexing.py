@@ -20,7 +20,7 @@ from sqlmodel import col
 from benchmarks.draws import NOTHING
 from benchmarks.measure import Watch, report
 from benchmarks.truth import Sum, Sums
-from benchmarks.workload import CHAIN_ID, Terms, register, tracked
+from benchmarks.workload import Terms, register, tracked
 from indexer.lanes import ChainWork
 from indexer.rpc.pool import ProviderPool
 from indexer.sync import ChainOutcome, sync_chains
@@ -142,7 +142,6 @@ def main() -> None:
         requests=requests,
         coverage=coverage_of(engine),
         sums=sums_of(engine),
-        chain_id=CHAIN_ID,
     )
     engine.dispose()
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,6 @@ class Run:
     requests: int = 0
     node_cpu: float = 0.0
     level: int | None = None
-    said: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -203,5 +202,4 @@ class Runner:
             int(after["requests"] - before["requests"]),
             after["cpu"] - before["cpu"],
             level,
-            said,
         )

@@ -2,9 +2,9 @@
 
 from indexer.rpc.errors import AnswerTooLargeError, RangeTooWideError
 
-FIRST_BLOCKS = 2_000
+FIRST_BLOCKS = 500
 MOST_BLOCKS = 500_000
-WANTED_LOGS = 10_000
+WANTED_LOGS = 6_000
 """Logs in one answer: large enough to be cheap, small enough to fit a transaction and most providers' caps."""
 GROWTH = 4
 SHRINK = 0.8

@@ -9,6 +9,8 @@ WANTED_LOGS = 6_000
 GROWTH = 4
 SHRINK = 0.8
 """Of an answer that was refused as too large: so much of what it would have held is asked for next."""
+LEAST_CAP = 250
+"""No provider caps answers below that; a smaller number means that this range is denser than those before."""
 FORGET_AFTER = 64
 """Good answers after which a learned cap without a stated limit is tried again: providers change."""
 
@@ -50,7 +52,7 @@ class RangeSizer:
             self._is_stated = error.limit is not None and error.limit < blocks
             fitting = error.limit if error.limit is not None and self._is_stated else fitting
             self._cap = fitting
-        elif self._density:
+        elif self._density and self._density * blocks >= LEAST_CAP:
             # How many logs are too many: learned, so that the next range does not grow into the same refusal.
             self._wanted_logs = max(1, min(self._wanted_logs, int(SHRINK * self._density * blocks)))
             fitting = max(1, min(blocks - 1, int(self._wanted_logs / self._density)))

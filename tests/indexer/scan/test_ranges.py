@@ -51,3 +51,14 @@ def test_a_remainder_says_nothing_about_density() -> None:
 
 def test_ranges_never_pass_the_end() -> None:
     assert RangeSizer(1_000).next_range(5, 9) == (5, 9)
+
+
+def test_one_dense_stretch_does_not_make_the_ranges_of_a_thin_chain_small_for_long() -> None:
+    sizer = RangeSizer(4_000)
+    sizer.answered(4_000, 40)
+    for _ in range(20):
+        sizer.refused(sizer.blocks, AnswerTooLargeError("more than 10000 results"))
+    assert sizer.blocks == 1
+    for _ in range(10):
+        sizer.answered(sizer.blocks, sizer.blocks // 100)
+    assert sizer.blocks > 10_000

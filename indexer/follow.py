@@ -48,9 +48,11 @@ class ChainFollower:
         self._is_open = False
         every_header = work.terms.kind != SourceKind.LIVE if work.every_header is None else work.every_header
         self._backfill = Backfill(work.reader, ledger, every_header=every_header)
-        self._certainty = Certainty(work.reader, work.terms.slug)
-        self._certainty_of_final = Certainty(work.reader, work.terms.slug)
-        self._live = LiveLane(work.reader, ledger, self._certainty, self._append)
+        slug = work.terms.slug
+        # While others are silent history still goes on; what we hold is not given up so lightly.
+        self._certainty_of_final = Certainty(work.reader, slug, self._pace, lonely_seconds=0.0)
+        self._certainty_of_stored = Certainty(work.reader, slug, self._pace)
+        self._live = LiveLane(work.reader, ledger, Certainty(work.reader, slug, self._pace), self._append)
         self._finality = Finality(work.reader, work.terms)
         self._final: Header | None = None
         self._candidate: Header | None = None
@@ -90,7 +92,7 @@ class ChainFollower:
             await self._snapshots(heads.latest if is_there else heads.finalized)
         except HaltError as error:
             # One provider's word never stops a chain; what the ledger itself contradicts does.
-            if error.seen is not None and not await self._certainty.of(error.seen):
+            if error.seen is not None and not await self._certainty_of_stored.of(error.seen):
                 raise UntruthError(f"{self._work.terms.slug}: {error}; it is looked at again") from error
             raise
         return is_there

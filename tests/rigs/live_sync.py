@@ -28,6 +28,7 @@ class Followed:
 
     follower: ChainFollower
     pool: ProviderPool
+    time: FastTime
     phases: list[str]
 
     async def settle(self, most: int = 6) -> int:
@@ -48,7 +49,8 @@ async def following(
     heard: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Followed]:
     """A follower whose waiting costs no time. `heard` is told each commit phase, on the writer's thread."""
-    pace, phases = FastTime().pace(), list[str]()
+    time, phases = FastTime(), list[str]()
+    pace = time.pace()
 
     def phase(name: str) -> None:
         phases.append(name)
@@ -59,7 +61,7 @@ async def following(
         with LedgerWriter(engine, phase=phase) as writer:
             ledger = ChainLedger(Terms(), writer, clock)
             work = ChainWork(Terms(), pool, tracked, every_header=True)
-            yield Followed(ChainFollower(work, ledger, pace=pace), pool, phases)
+            yield Followed(ChainFollower(work, ledger, pace=pace), pool, time, phases)
 
 
 def fill(chain: AnvilChain, blocks: int) -> None:

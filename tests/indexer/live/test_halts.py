@@ -229,3 +229,24 @@ async def test_finality_goes_on_while_the_second_provider_is_down(
         await followed.settle()
     assert dump_tables(engine)["chain"][0]["finalized_number"] == chain.head() - FINALITY
     assert_is_the_chain(engine, chain)
+
+
+async def test_a_ledger_that_holds_another_block_than_the_chain_halts_after_two_looks(
+    engine: Engine, chain: AnvilChain
+) -> None:
+    """A block below the final one cannot be reached by stepping back: the commit that meets it finds it out."""
+    fill(chain, 20)
+    tracked_ones = register(engine, [chain.token])
+    async with following(engine, [chain.url], tracked_ones) as followed:
+        await followed.settle()
+    with writing(engine) as session:
+        session.connection().exec_driver_sql("DELETE FROM coverage")
+        session.connection().exec_driver_sql("DELETE FROM fact")
+        session.connection().exec_driver_sql("DELETE FROM raw_log")
+        session.connection().exec_driver_sql(f"UPDATE block SET hash = '0x{'ee' * 32}' WHERE number = 5")
+    async with following(engine, [chain.url], tracked_ones) as followed:
+        with pytest.raises(UntruthError, match="block 5 is stored with hash 0xeeee"):
+            await followed.follower.poll()
+        with pytest.raises(HaltError, match="block 5 is stored with hash 0xeeee") as halt:
+            await followed.follower.poll()
+    assert halt.value.number == 5

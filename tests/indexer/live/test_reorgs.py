@@ -7,10 +7,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
+from indexer.certainty import LONELY_SECONDS
 from indexer.writer import BEFORE_INSERT
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.live_sync import FINALITY, LIVE_NODE, assert_is_the_chain, facts_in, fill, following
-from tests.rigs.rpc_faults import FaultyNode, Twist
+from tests.rigs.rpc_faults import FaultyNode, Raw, Twist
 from tests.rigs.tables import dump_tables
 from tests.rigs.transfer_chain import SENDER, STRANGER, WALLET, AnvilChain, register
 
@@ -60,6 +61,24 @@ async def test_a_second_provider_that_agrees_makes_one_look_enough(
         await followed.settle()
         chain.reorganise(2, (WALLET, 3))
         assert await followed.settle() == 1
+    assert_is_the_chain(engine, chain)
+
+
+@pytest.mark.scenario(1)
+async def test_while_the_second_provider_is_silent_a_reorg_must_be_said_for_a_minute(
+    engine: Engine, chain: AnvilChain, faulty_node: Faulty
+) -> None:
+    fill(chain, 12)
+    other = faulty_node(chain.url)
+    async with following(engine, [chain.url, other.url], register(engine, [chain.token])) as followed:
+        await followed.settle()
+        other.twist = lambda _requests, _answers: Raw(503, b"down")
+        chain.reorganise(2, (WALLET, 3))
+        began = followed.time.now
+        while not await followed.follower.poll():
+            assert dump_tables(engine)["reorg"] == [] or followed.time.now - began >= LONELY_SECONDS
+            await followed.time.sleep(5.0)
+        assert followed.time.now - began >= LONELY_SECONDS
     assert_is_the_chain(engine, chain)
 
 

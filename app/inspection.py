@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Engine
@@ -11,7 +11,6 @@ from sqlmodel import Session
 
 from app.databases import opened_ledger
 from app.failures import CommandError, Exit
-from app.indexing import register
 from app.providers import Plan, load_plan
 from app.screens import Column, record_bars, say, screen, show_table
 from app.settings import Settings
@@ -29,6 +28,7 @@ from ledger.blocks import find_cursor
 from ledger.clock import system_clock
 from ledger.coverage import list_levels, list_verified
 from ledger.database import reading, writing
+from ledger.funds import find_segment_ids
 from ledger.standing import find_chain, find_starts
 
 HIGHER_RUNGS = (2, 3, 4, 5)
@@ -50,8 +50,10 @@ class Standing:
 
 
 def segments_of(session: Session, plan: Plan, chain_id: int) -> list[Prepared]:
-    """The segments of a chain whose first block is known, with what they ask for; raises AdapterError."""
-    found = tracked(session, plan.registry, chain_id)
+    """The segments of a chain that the ledger holds and whose first block is known; raises AdapterError."""
+    held = find_segment_ids(session, chain_id)
+    funds = tuple(fund for fund in plan.registry.funds if fund.slug in held)
+    found = tracked(session, replace(plan.registry, funds=funds), chain_id)
     starts = find_starts(session, [each.segment_id for each in found])
     return [prepare(each, starts[each.segment_id]) for each in found if each.segment_id in starts]
 
@@ -64,14 +66,14 @@ def plan_of(settings: Settings, chain: str | None) -> Plan:
 def gaps_command(settings: Settings, chain: str | None, *, as_json: bool) -> None:
     """Shows holes and rungs; ends with Exit.DIFFERS where there are holes."""
     plan = plan_of(settings, chain)
-    with opened_ledger(settings) as engine:
-        register(engine, plan)
-        with reading(engine) as session:
-            found = [each for spec in plan.registry.chains for each in standings_of(session, plan, spec)]
+    with opened_ledger(settings) as engine, reading(engine) as session:
+        found = [each for spec in plan.registry.chains for each in standings_of(session, plan, spec)]
     if as_json:
         screen().print_json(json.dumps([standing_json(each) for each in found]))
     else:
         show_standings(found)
+        if not found:
+            say("Nothing has been indexed here yet: backstop index --once begins.")
     holes = sum(len(each.holes) for each in found)
     if holes:
         raise CommandError(f"{holes} holes: backstop index --once fills them", Exit.DIFFERS)
@@ -143,11 +145,9 @@ def audit_command(settings: Settings, chain: str, wanted: AuditPlan) -> None:
         )
     if wanted.first > wanted.last:
         raise CommandError(f"FROM {wanted.first} is above TO {wanted.last}: swap them", Exit.WRONG_USE)
-    with opened_ledger(settings) as engine:
-        register(engine, plan)
-        with record_bars() as bars:
-            bar = bars.of(f"audit {spec.slug}")
-            report = asyncio.run(audit(engine, plan, spec, wanted=wanted, heard=bar))
+    with opened_ledger(settings) as engine, record_bars() as bars:
+        bar = bars.of(f"audit {spec.slug}")
+        report = asyncio.run(audit(engine, plan, spec, wanted=wanted, heard=bar))
     show_report(report)
     if not report.is_clean:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(report.counts().items()))
@@ -195,7 +195,6 @@ def rebuild_command(settings: Settings, *, chain: str | None, fund: str | None) 
     rows = []
     failed = []
     with opened_ledger(settings) as engine, record_bars() as bars:
-        register(engine, plan)
         for spec in plan.registry.chains:
             with reading(engine) as session:
                 segments = [s for s in segments_of(session, plan, spec.id) if fund in (None, s.tracked.slug)]

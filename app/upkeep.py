@@ -31,7 +31,8 @@ def list_gaps(
 
     Between a fund's first block and the last one followed every block should be scanned. Rungs: 0 the answer agrees
     with itself, 1 its provider had reached the range's end, 2 header blooms asked, 3 a second provider gave the same
-    logs, 4 proved by receiptsRoot, 5 flows explain the balances. Exit code 0 without holes, 7 with some.
+    logs, 4 proved by receiptsRoot, 5 flows explain the balances. Polled venues have no blocks and are left out.
+    Exit code 0 without holes, 7 with some.
 
     Example: [cyan]backstop gaps[/], or [cyan]backstop gaps ethereum --json[/]
 

@@ -6,6 +6,7 @@ all its facts in one transaction. Each suspicion is looked into once in a run of
 """
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -39,6 +40,8 @@ MOST_BLOCKS = 2000
 MOST_PROVED = 20
 """Where no more blocks are left, all their receipts are asked for; above it only logs."""
 HASHES_AT_ONCE = 50
+MOST_FRUITLESS = 3
+"""Residuals within tolerance that were looked into in vain: after so many the balance is one that grows by itself."""
 
 
 class Healer:
@@ -49,14 +52,17 @@ class Healer:
         self._reader = reader
         self._writer = writer
         self._looked_at: set[tuple[int, Suspect]] = set()
+        self._fruitless: Counter[int] = Counter()
 
     async def heal(self, segment: Prepared, suspects: Sequence[Suspect], segments: Sequence[Prepared]) -> int | None:
         """Looks into the first suspicions of a segment that are new; the lowest block put right, None for none.
 
         `segments`: all of the chain, for a block is put right for every one of them. Raises ChainError.
         """
-        fresh = [suspect for suspect in suspects if (segment.id, suspect) not in self._looked_at][:MOST_HEALS]
-        for suspect in fresh:
+        fresh = [suspect for suspect in suspects if (segment.id, suspect) not in self._looked_at]
+        for suspect in sorted(fresh, key=lambda one: one.is_tolerated)[:MOST_HEALS]:
+            if suspect.is_tolerated and self._fruitless[segment.id] >= MOST_FRUITLESS:
+                continue
             low, high = await self._narrow(segment, suspect)
             low = max(low, segment.start - 1)
             mended = await self._rescan(low, high, segments) if high - low <= MOST_BLOCKS else []
@@ -66,7 +72,9 @@ class Healer:
                 log.warning("%s: logs of block %s were missing and are back", slug, blocks)
                 return mended[0]
             where = f"block {high}" if high == low + 1 else f"blocks {low + 1}–{high}"
-            log.error(
+            self._fruitless[segment.id] += suspect.is_tolerated
+            log.log(
+                logging.INFO if suspect.is_tolerated else logging.ERROR,
                 "%s: indexed logs and the chain part ways in %s (%d smallest units), and nobody gives a missing log",
                 segment.tracked.slug, where, suspect.residual_raw,
             )  # fmt: skip

@@ -52,6 +52,7 @@ class Suspect(NamedTuple):
     until: int
     subject: str | None
     residual_raw: int = 0
+    is_tolerated: bool = False
 
 
 class Total(NamedTuple):
@@ -123,7 +124,8 @@ def reconcile_balances(
         ):
             verdicts.setdefault(residual.number, []).append(residual)
             if not residual.is_explained:
-                suspects.append(Suspect(residual.before, residual.number, subject, residual.amount_raw))
+                place = (residual.before, residual.number, subject)
+                suspects.append(Suspect(*place, residual.amount_raw, is_tolerated=residual.is_reconciled))
             if subject == "":
                 main[residual.number] = residual
     rows = []

@@ -1,6 +1,7 @@
 """A log that was left out is found by what it moved and put back; or its fund is unreconciled, loudly."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -53,6 +54,9 @@ SILENT = frozenset(
 """Events that move nothing that is read (of PositionClosed: nothing that the recording can be asked for). Missing ones
 are caught by the bloom where they are alone in their block, by a second provider, and by an audit; not here."""
 
+POCKET_MOVES = ("Deposited", "Withdrawn", "to vault", "from vault")
+"""Moves between a fund's two pockets: of one whose other end is missing, money seems to come or go."""
+
 Place = tuple[int, int]
 
 
@@ -67,7 +71,8 @@ def places_by_event(engine: Engine) -> dict[str, list[Place]]:
 
 def is_read_again(session: Session, fact: Fact) -> bool:
     """Whether something that the fact moves is read below its block and, later, at or above it."""
-    if fact.role in FLOW_SIGN:
+    is_flow = fact.role in FLOW_SIGN or (fact.detail or {}).get("event") in POCKET_MOVES
+    if is_flow:
         name, subject = ReadingName.BALANCE, ""
     elif fact.side == Side.POSITION and fact.role == Role.EXPOSURE_CHANGE:
         name, subject = ReadingName.TAKER_SIZE, f"{fact.account}/{fact.market}"
@@ -79,7 +84,6 @@ def is_read_again(session: Session, fact: Fact) -> bool:
         col(Reading.segment_id) == fact.segment_id, col(Reading.name) == name, col(Reading.subject) == subject
     )
     heights = session.execute(query.where(col(Reading.value_raw).is_not(None))).scalars().all()
-    is_flow = fact.role in FLOW_SIGN
     return any(n >= fact.block_number for n in heights) and (not is_flow or any(n < fact.block_number for n in heights))
 
 
@@ -356,3 +360,24 @@ def test_what_nobody_gives_is_named_once_and_not_looked_for_again(
     ]
     asked = reader.requests
     assert asked < 40
+
+
+def test_a_balance_that_grows_by_itself_within_tolerance_is_looked_into_a_few_times_and_then_left(
+    wallet: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = ShortOfOne(blocks(), replace(payment_to(wallet, 7), block_hash="0x" + "ee" * 32), OPENING)
+
+    async def look() -> list[int]:
+        requests = []
+        with LedgerWriter(wallet) as writer:
+            found = await writer.read(lambda session: tracked(session, demo_registry(), CHAIN))
+            segments = [prepare(each, 0) for each in found if each.slug == "reserve-simulated"]
+            healer = Healer(CHAIN, reader, writer)
+            for until in range(LAST, LAST - 6, -1):
+                before = reader.requests
+                assert await healer.heal(segments[0], [Suspect(0, until, "", 7, is_tolerated=True)], segments) is None
+                requests.append(reader.requests - before)
+        return requests
+
+    assert [asked > 0 for asked in asyncio.run(look())] == [True] * 3 + [False] * 3
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

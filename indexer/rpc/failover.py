@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,6 +30,7 @@ NOBODY: frozenset[str] = frozenset()
 ROUNDS = 4  # How often all providers are asked before the chain counts as unreachable.
 THROTTLED_ROUNDS = 24  # Being told to slow down is no outage: halving 24 times reaches any rate.
 ROUND_SECONDS = 0.25
+ILL_VOICE_SECONDS = 1.0  # The same for one that has just failed.
 VOICE_SECONDS = 5.0  # How long a provider may think when all are asked the same: the slowest holds up the answer.
 
 
@@ -107,10 +107,18 @@ class Failover:
         """Provider → answer of all that answer within VOICE_SECONDS, also of those set aside; each host speaks once."""
 
         async def voice(provider: Provider) -> T | None:
-            with suppress(ChainError, TimeoutError):
-                async with self._pace.limit(VOICE_SECONDS):
+            now = self._pace.monotonic()
+            if provider.is_busy(now):
+                return None
+            seconds = VOICE_SECONDS if provider.quiet_until <= now else ILL_VOICE_SECONDS
+            try:
+                async with self._pace.limit(seconds):
                     return await self._once(provider, work, ANYBODY)
-            return None
+            except ChainError:
+                return None
+            except TimeoutError:
+                provider.judge(UnavailableError(f"{provider.name}: said nothing in {seconds:.0f} s"))
+                return None
 
         speakers = {provider.host: provider for provider in reversed(self._usable())}
         answers = await asyncio.gather(*(voice(provider) for provider in speakers.values()))
@@ -126,7 +134,7 @@ class Failover:
         """Sets a provider aside for what others hold against it."""
         for provider in self._providers:
             if provider.name == name:
-                provider.judge(UntruthError(reason))
+                provider.doubt(reason)
 
     def _usable(self, without: frozenset[str] = NOBODY) -> list[Provider]:
         """Those that serve this chain and are not of the hosts named."""

@@ -19,6 +19,7 @@ from indexer.rpc.errors import (
     StateMissingError,
     ThrottledError,
     UnavailableError,
+    UntruthError,
     WrongChainError,
 )
 from indexer.rpc.limiter import Limiter
@@ -33,6 +34,7 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 60.0
 BUSY_SECONDS = 1.0  # A provider that must pause longer lets others go first.
 LATE_SECONDS = 30.0  # How long one whose head lagged is asked last for the head.
+DOUBT_SECONDS = 300.0  # How long one whom others contradict is asked last.
 RELEARN_SECONDS = 3600.0  # After that, what a provider does not keep is tried again.
 RECENT_BLOCKS = 128  # Full nodes keep that many states: what is missing above is lag, not pruning.
 OUTAGE_SECONDS = 30.0  # After being away that long another chain may answer there.
@@ -79,6 +81,7 @@ class Provider:
         self.head: int | None = None
         self.has_final_tag = True
         self._late_until = 0.0
+        self._doubted_until = 0.0
         self._floors: dict[Keeps, tuple[int, float]] = {}
         self._tally = Tally()
         self._failures = 0
@@ -130,7 +133,7 @@ class Provider:
         floor, until = self._floors.get(about.keeps, (-1, now)) if about else (-1, now)
         lacks = about is not None and about.number <= floor and until > now
         is_late = about is None and self._late_until > now
-        return lacks, self.quiet_until > now, is_late, self.is_busy(now)
+        return lacks, self._doubted_until > now, self.quiet_until > now, is_late, self.is_busy(now)
 
     def is_busy(self, now: float) -> bool:
         """Whether it wants to be left alone for longer than others would take."""
@@ -143,6 +146,11 @@ class Provider:
     def lags(self) -> None:
         """Its head was lower than another's: asked last for the head for a while."""
         self._late_until = self._pace.monotonic() + LATE_SECONDS
+
+    def doubt(self, reason: str) -> None:
+        """Others contradict it: set aside, and asked last for a while however well it answers."""
+        self.judge(UntruthError(reason))
+        self._doubted_until = self._pace.monotonic() + DOUBT_SECONDS
 
     def judge(self, error: ChainError, about: About | None = None) -> None:
         """What a failed question says of the provider's standing."""
@@ -203,7 +211,7 @@ class Provider:
         )
 
     def standing(self) -> str:
-        """ "ok" or why it is not asked."""
+        """Why it is not asked, or "ok" where it is."""
         return self.out or self.complaint or "ok"
 
     async def check(self, terms: ChainTerms) -> None:
@@ -214,9 +222,12 @@ class Provider:
         async with self._checking:
             if self._is_known():
                 return
-            if was_waiting and self.quiet_until > self._pace.monotonic():
-                # It has just failed to say so; each of many waiting questions would wait as long again.
+            now = self._pace.monotonic()
+            # It has just failed to say so; each of many waiting questions would wait as long again.
+            if was_waiting and self.quiet_until > now:
                 raise UnavailableError(self.complaint or f"{self.name} does not answer")
+            if was_waiting and self.is_busy(now):
+                raise ThrottledError(f"{self.name}: is left alone until it may be asked again")
             found = await self._chain_id()
             if found != terms.id:
                 raise WrongChainError(

@@ -12,8 +12,9 @@ from indexer.adapter import ContractCall, LogFilter
 from indexer.chain.finality import Finality
 from indexer.receipts import receipts_root
 from indexer.rpc.errors import NobodyElseError, UnavailableError, WrongChainError
+from indexer.rpc.failover import ILL_VOICE_SECONDS, VOICE_SECONDS
 from indexer.rpc.pool import ProviderPool
-from indexer.rpc.provider import OUTAGE_SECONDS, RELEARN_SECONDS, Pace
+from indexer.rpc.provider import DOUBT_SECONDS, OUTAGE_SECONDS, RELEARN_SECONDS, Pace
 from indexer.rpc.reader import Header, Word
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.fast_time import FastTime
@@ -391,3 +392,38 @@ async def test_many_questions_wait_once_for_a_provider_that_hangs(faulty_node: F
         headers = await asyncio.gather(*(pool.header(number) for number in range(1, 17)))
         assert [header and header.number for header in headers] == list(range(1, 17))
     assert hung.requests == 1
+
+
+async def test_whom_others_contradict_is_asked_last_for_a_while(pool_of: Pooling) -> None:
+    pool, (_, doubted), time = pool_of(Node(), Node())
+    async with pool:
+        for _ in range(2):
+            await pool.heads()
+        pool.distrust(list(pool.standing())[1], "other logs than the others have")
+        asked = doubted.requests
+        time.now += 10.0
+        for _ in range(6):
+            await pool.heads()
+        assert doubted.requests == asked
+        time.now += DOUBT_SECONDS
+        for _ in range(2):
+            await pool.heads()
+        assert doubted.requests > asked
+
+
+async def test_one_that_hangs_holds_up_a_confirmation_once_and_then_less(faulty_node: Faulty) -> None:
+    hung = faulty_node("", always(Raw(200, b"[]", stalls_at=1)))
+    good = faulty_node("", Node().twist())
+    limits: list[float] = []
+
+    def limit(seconds: float) -> asyncio.Timeout:
+        limits.append(seconds)
+        return asyncio.timeout(seconds / 5 if seconds in (VOICE_SECONDS, ILL_VOICE_SECONDS) else seconds)
+
+    pace = Pace(lambda: 1000.0, limit=limit)
+    async with ProviderPool(Terms(), [good.url, hung.url], pace=pace) as pool:
+        assert await pool.confirms(read(header_at(7))) is Word.ALONE
+        assert pool.voices() == 1, "it is set aside for its silence"
+        assert ILL_VOICE_SECONDS not in limits
+        assert await pool.confirms(read(header_at(7))) is Word.ALONE
+        assert limits.count(ILL_VOICE_SECONDS) == 1

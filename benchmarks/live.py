@@ -50,6 +50,7 @@ SENDING_SECONDS = 0.4
 POLLING, NEW_HEADS = "polling every 250 ms", "newHeads"
 FIRST_BLOCKS = 30
 WIDTH = 160
+WATCH_SECONDS = 0.02
 LATE_SECONDS = 60.0
 """Beyond the blocks' own time, after which a follower that is not there counts as wrong."""
 
@@ -150,7 +151,9 @@ async def follow(
             task = asyncio.create_task(sync_chains(writer, [work], system_clock, options=options))
             try:
                 await reached(committed, 1, task)
-                first = await reached(committed, max(heard.at, default=max(committed.at)) + 2, task)
+                while not heard.at:
+                    await asyncio.sleep(WATCH_SECONDS)
+                first = await reached(committed, max(heard.at) + 2, task)
                 before = counted(pool)
                 await reached(committed, first + blocks, task)
                 after = counted(pool)
@@ -168,7 +171,7 @@ async def reached(committed: Committed, number: int, task: "asyncio.Task[object]
         while max(committed.at, default=0) < number:
             if task.done():
                 raise WrongRunError(f"the follower ended: {task.result()}")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(WATCH_SECONDS)
     return number
 
 

@@ -60,6 +60,7 @@ class Announcements:
 
     def __init__(self, url: str) -> None:
         self.at: dict[int, float] = {}
+        self.begun = threading.Event()
         self._socket = connect(url.replace("http://", "ws://"))
         self._socket.send(SUBSCRIBE)
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -74,6 +75,7 @@ class Announcements:
             now, message = perf_counter(), json.loads(said)
             if "params" in message:
                 self.at[int(message["params"]["result"]["number"], 16)] = now
+                self.begun.set()
 
     def close(self) -> None:
         """Stops listening."""
@@ -151,8 +153,7 @@ async def follow(
             task = asyncio.create_task(sync_chains(writer, [work], system_clock, options=options))
             try:
                 await reached(committed, 1, task)
-                while not heard.at:
-                    await asyncio.sleep(WATCH_SECONDS)
+                await asyncio.to_thread(heard.begun.wait)
                 first = await reached(committed, max(heard.at) + 2, task)
                 before = counted(pool)
                 await reached(committed, first + blocks, task)

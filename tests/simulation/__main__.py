@@ -7,6 +7,7 @@ import time
 
 from tests.simulation.fleet import play_all, report_lines, template
 from tests.simulation.story import be_silent, play
+from tests.simulation.weather import Season
 
 
 def seeds_of(text: str) -> range:
@@ -20,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="one seed")
     parser.add_argument("--seeds", type=seeds_of, default=range(1000), metavar="A-B", help="many (default: 0-999)")
+    parser.add_argument("--season", type=Season, choices=Season, help="instead of the one the seed draws")
     parser.add_argument("--verbose", action="store_true", help="tell the story of the one seed")
     chosen = parser.parse_args()
     log = logging.getLogger("indexer")
@@ -28,9 +30,9 @@ def main() -> None:
     began = time.monotonic()
     if chosen.seed is not None:
         with template() as migrated:
-            results = [play(chosen.seed, migrated, print if chosen.verbose else be_silent)]
+            results = [play(chosen.seed, migrated, print if chosen.verbose else be_silent, chosen.season)]
     else:
-        results = play_all(chosen.seeds)
+        results = play_all(chosen.seeds, chosen.season)
     print("\n".join(report_lines(results)))
     print(f"{time.monotonic() - began:.1f} s")
     sys.exit(any(result.errors for result in results))

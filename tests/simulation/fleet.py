@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ledger.database import open_engine, upgrade
 from tests.simulation.story import Result, play
+from tests.simulation.weather import Season
 
 MEMORY = Path("/dev/shm")
 SHOWN_ERRORS = 3
@@ -28,11 +29,11 @@ def template() -> Iterator[Path]:
         yield path
 
 
-def play_all(seeds: Sequence[int]) -> list[Result]:
+def play_all(seeds: Sequence[int], season: Season | None = None) -> list[Result]:
     """All seeds, in their order."""
     logging.getLogger("indexer").setLevel(logging.CRITICAL)
     with template() as migrated, get_context("fork").Pool(os.cpu_count()) as pool:
-        return pool.map(partial(play, template=migrated), seeds, chunksize=4)
+        return pool.map(partial(play, template=migrated, season=season), seeds, chunksize=4)
 
 
 def report_lines(results: Sequence[Result]) -> list[str]:

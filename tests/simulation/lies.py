@@ -51,7 +51,8 @@ class Liar:
     def _repertoire(self, *, by_hash: bool) -> "Repertoire":
         if self._season is Season.SUBTLE:
             return OPEN + HIDDEN + SUBTLE
-        return OPEN if self._season is Season.THIN and not by_hash else OPEN + HIDDEN
+        is_open = self._season is Season.CLUMSY or (self._season is Season.THIN and not by_hash)
+        return OPEN if is_open else OPEN + HIDDEN
 
 
 def _drop_all(_block: Block, _honest: list[Wire], _wanted: Wire) -> list[Wire]:
@@ -79,7 +80,7 @@ def _invent(block: Block, honest: list[Wire], wanted: Wire) -> list[Wire]:
                 "blockNumber": hex(block.number),
                 "blockHash": block.hash,
                 "transactionHash": STRANGE_HASH,
-                "logIndex": hex(len(block.logs)),
+                "logIndex": hex(len(block.logs) + len(topics)),  # Other filters invent others.
                 "removed": False,
             }
             return [*honest, invented]
@@ -87,7 +88,7 @@ def _invent(block: Block, honest: list[Wire], wanted: Wire) -> list[Wire]:
 
 
 def _of_another_block(_block: Block, honest: list[Wire], _wanted: Wire) -> list[Wire]:
-    return [{**log, "blockHash": STRANGE_HASH} for log in honest]
+    return [{**log, "blockHash": STRANGE_HASH, "data": "0x" + "4" * 64} for log in honest]
 
 
 def _removed(_block: Block, honest: list[Wire], _wanted: Wire) -> list[Wire]:

@@ -65,11 +65,11 @@ class Doom:
 class Story:
     """All that happens in one seed, on an empty ledger."""
 
-    def __init__(self, seed: int, engine: Engine, say: Say) -> None:
+    def __init__(self, seed: int, engine: Engine, say: Say, season: Season | None) -> None:
         self.result = Result(seed, [])
         self._say = say
         self._dice = random.Random(seed)
-        self._weather = Weather.drawn(self._dice)
+        self._weather = Weather.drawn(self._dice, season)
         self._counts = self.result.counts = self._weather.counts
         self._world = World(random.Random(f"{seed} world"))
         self._providers = [
@@ -191,6 +191,13 @@ class Story:
             self._world.grow(self._dice.choice((1, 1, 1, 2, 3)))
             self._say(f"the chain grows to {self._world.view.head.number}")
 
+    def _change_last(self) -> None:
+        """After this the head stands still: most dangerous where it is another block at the same height, or lower."""
+        if self._dice.random() < 0.7:
+            self._tell_reorg("reorg", self._world.reorganise())
+        else:
+            self._happen()
+
     def _tell_reorg(self, kind: str, depth: int) -> None:
         if depth:
             self._count(f"{kind} of depth {depth}")
@@ -203,6 +210,8 @@ class Story:
             provider.calm()
         if self._dice.random() < 0.5:
             await self._settle_running()
+        else:
+            self._change_last()
         for _ in range(SETTLING_RUNS):
             outcome = await self._process(Doom(None, 0, self._counts), until_head=True)
             self._hear_outcome(outcome)
@@ -214,7 +223,7 @@ class Story:
         """The same process sees the last change and the calm after it; it must find the truth without a restart."""
         process = asyncio.ensure_future(self._process(Doom(None, 0, self._counts)))
         await asyncio.wait([process], timeout=5.0)
-        self._happen()
+        self._change_last()
         await asyncio.wait([process], timeout=5.0)
         process.cancel()
         await asyncio.gather(process, return_exceptions=True)
@@ -257,17 +266,17 @@ def be_silent(_line: str) -> None:
     """Nobody listens."""
 
 
-async def _told_story(seed: int, engine: Engine, say: Say) -> Result:
+async def _told_story(seed: int, engine: Engine, say: Say, season: Season | None) -> Result:
     if say is be_silent:
-        return await Story(seed, engine, say).play()
+        return await Story(seed, engine, say, season).play()
     with told(say) as say_with_time:
-        return await Story(seed, engine, say_with_time).play()
+        return await Story(seed, engine, say_with_time, season).play()
 
 
-def play(seed: int, template: Path, say: Say = be_silent) -> Result:
+def play(seed: int, template: Path, say: Say = be_silent, season: Season | None = None) -> Result:
     """Runs one seed to its end. `template`: a migrated SQLite file with no rows."""
     engine = empty_ledger(template)
-    result: Result = clockwork.run(_told_story(seed, engine, say))
+    result: Result = clockwork.run(_told_story(seed, engine, say, season))
     engine.dispose()
     return result
 

@@ -137,6 +137,8 @@ def _reorg_errors(dump: Dump, world: World, funds: Sequence[Fund]) -> Iterator[s
         yield f"reorg: {len(dump['reorg'])} on record, the cursor says {epoch}"
     for reorg in dump["reorg"]:
         blocks = _replaced_blocks(world, reorg["old_hash"], reorg["depth"])
+        if world.find(reorg["new_hash"]) is None:
+            yield f"reorg {reorg['id']}: to a branch that never was"
         if reorg["depth"] < 1 or (blocks and blocks[0].number != reorg["fork_number"] + 1):
             yield f"reorg {reorg['id']}: depth {reorg['depth']} above block {reorg['fork_number']}"
         held = {tuple(o[name] for name in LOG_COLUMNS) for o in dump["orphaned_log"] if o["reorg_id"] == reorg["id"]}

@@ -15,6 +15,8 @@ class Season(Enum):
     """History without the headers of empty blocks, so that no bloom is looked at; nobody lies about it, many lag."""
     SUBTLE = "subtle"
     """One log of several left out or changed, as the header allows: a second provider says so, and it is there."""
+    CLUMSY = "clumsy"
+    """Answers that contradict themselves or their header, no other lie; never drawn: for guards that others cover."""
 
 
 @dataclass
@@ -34,9 +36,9 @@ class Weather:
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def drawn(cls, dice: random.Random) -> "Weather":
-        """Calm in some respects, wild in others."""
-        season = dice.choice((Season.STORM,) * 5 + (Season.THIN,) * 2 + (Season.SUBTLE,) * 3)
+    def drawn(cls, dice: random.Random, season: Season | None) -> "Weather":
+        """Calm in some respects, wild in others; the season is drawn too where none is given."""
+        season = season or dice.choice((Season.STORM,) * 5 + (Season.THIN,) * 2 + (Season.SUBTLE,) * 3)
         drawn = cls(
             season,
             lag=dice.choice((0.0, 0.05, 0.2)),

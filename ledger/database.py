@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,11 @@ from ledger.errors import LOCK_SECONDS, LedgerOutdatedError, LedgerUnreachableEr
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 COPY_FROM_ROWS = 200  # Below this a savepoint and COPY cost more than executemany.
-MOST_VARIABLES = 32_000  # SQLite takes 32,766 in one statement.
+ROWS_A_STATEMENT = (1_000, 100, 10, 1)
+"""SQLite takes 32,766 values in one statement; few lengths, so that each is prepared once."""
+PAGE_BYTES = 16_384  # Of a new SQLite file: a row of ours is half a kilobyte, and each page is a call to the system.
+NULL = "\\N"
+ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 IDLE_SECONDS = 300
 """A transaction of ours may be silent this long; rendering all pages from one look takes the longest."""
 TERMS = {
@@ -79,7 +82,7 @@ def _prepare_sqlite(engine: Engine) -> None:
     def connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # We emit BEGIN ourselves: the driver's own is deferred.
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
+        for pragma in (f"page_size={PAGE_BYTES}", "journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -149,47 +152,44 @@ def insert_rows(session: Session, model: type[SQLModel], columns: Sequence[str],
     table: Table = model.__table__  # type: ignore[attr-defined]
     connection = session.connection()
     values = _converted([table.c[name] for name in columns], rows, connection.dialect)
+    if not values:
+        return
     names = ", ".join(f'"{name}"' for name in columns)
     if connection.dialect.name == "sqlite":
         _insert_many(connection, f'INSERT INTO "{table.name}" ({names})', values)
-    elif len(values) >= COPY_FROM_ROWS:
+    elif len(values[0]) >= COPY_FROM_ROWS:
         _copy(connection, table.name, names, values)
-    elif values:
+    else:
         marks = ", ".join(["%s"] * len(columns))
-        connection.exec_driver_sql(
-            f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING', values
-        )
+        statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING'
+        connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
 
 
-def _converted(
-    columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]], dialect: Dialect
-) -> list[tuple[Any, ...]]:
-    """The rows as the driver takes them; column by column, since most need a look but no change."""
+def _converted(columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]], dialect: Dialect) -> list[Sequence[Any]]:
+    """The rows as columns, as the driver takes them: most columns need a look but no change."""
     turned: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    if not turned:
-        return []
-    for at, column in enumerate(columns):
+    for at, column in enumerate(columns if turned else ()):
         convert = column_converter(column.type, dialect)
         if convert is not None:
             turned[at] = convert(turned[at])
-    return list(zip(*turned, strict=True))
+    return turned
 
 
-def _insert_many(connection: Connection, into: str, values: Sequence[tuple[Any, ...]]) -> None:
+def _insert_many(connection: Connection, into: str, values: Sequence[Sequence[Any]]) -> None:
     """Long statements: SQLite works through one without the interpreter's lock, so the chain is read meanwhile."""
-    if not values:
-        return
-    row = "(" + ", ".join("?" * len(values[0])) + ")"
-    size = MOST_VARIABLES // len(values[0])
-    whole = len(values) // size * size
-    statement = f"{into} VALUES {', '.join([row] * size)} ON CONFLICT DO NOTHING"
-    for at in range(0, whole, size):
-        connection.exec_driver_sql(statement, tuple(chain.from_iterable(values[at : at + size])))
-    if whole < len(values):
-        connection.exec_driver_sql(f"{into} VALUES {row} ON CONFLICT DO NOTHING", list(values[whole:]))
+    width, at = len(values), 0
+    row = "(" + ", ".join("?" * width) + ")"
+    for size in ROWS_A_STATEMENT:
+        statement = f"{into} VALUES {', '.join([row] * size)} ON CONFLICT DO NOTHING"
+        while at + size <= len(values[0]):
+            flat: list[Any] = [None] * (width * size)
+            for place, column in enumerate(values):
+                flat[place::width] = column[at : at + size]
+            connection.exec_driver_sql(statement, tuple(flat))
+            at += size
 
 
-def _copy(connection: Connection, table: str, names: str, values: Sequence[tuple[Any, ...]]) -> None:
+def _copy(connection: Connection, table: str, names: str, values: Sequence[Sequence[Any]]) -> None:
     """COPY into the table itself; only where a row is there already does it go by way of a temporary table."""
     try:
         with connection.begin_nested():
@@ -206,8 +206,23 @@ def _copy(connection: Connection, table: str, names: str, values: Sequence[tuple
         connection.exec_driver_sql(f'DROP TABLE "{stage}"')
 
 
-def _copy_into(connection: Connection, table: str, names: str, values: Sequence[tuple[Any, ...]]) -> None:
+def _copy_into(connection: Connection, table: str, names: str, values: Sequence[Sequence[Any]]) -> None:
     raw: Any = connection.connection.driver_connection
     with raw.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
-        for row in values:
-            copy.write_row(row)
+        copy.write(copy_text(values))
+
+
+def copy_text(columns: Sequence[Sequence[Any]]) -> str:
+    """Columns in COPY's text format: tabs, a line a row, NULL as \\N, escapes where a value needs them."""
+    text = _lines([[NULL if value is None else str(value) for value in column] for column in columns])
+    rows, nulls = len(columns[0]), sum(column.count(None) for column in columns)
+    is_plain = (text.count("\t"), text.count("\n"), text.count("\\")) == (rows * (len(columns) - 1), rows, nulls)
+    if is_plain and "\r" not in text:
+        return text
+    return _lines(
+        [[NULL if value is None else str(value).translate(ESCAPES) for value in column] for column in columns]
+    )
+
+
+def _lines(columns: Sequence[Sequence[str]]) -> str:
+    return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])

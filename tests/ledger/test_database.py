@@ -249,3 +249,15 @@ def test_rows_written_before_keys_were_in_order_of_height_are_all_there_afterwar
     assert (log.block_hash, log.log_index, log.topics) == (HASH, 0, LOG[6])
     assert (fact.block_time, fact.amount_raw, fact.role, fact.detail) == (NOON, 7, "payout", None)
     engine.dispose()
+
+
+@pytest.mark.parametrize("text", ["plain", "a\tb", "a\nb", "a\rb", "a\\b", "\\N", "", "ü\u2028\x7f"])
+def test_any_text_comes_back_as_it_was_written_in_bulk(database_url: str, text: str) -> None:
+    engine = open_engine(database_url)
+    with writing(engine) as session:
+        rows = [(f"platform-{n}", f"{text}{n}" if n else text, "") for n in range(COPY_FROM_ROWS)]
+        insert_rows(session, Platform, ("slug", "name", "url"), rows)
+    with reading(engine) as session:
+        found = session.exec(select(Platform.slug, Platform.name, Platform.url)).all()
+    assert sorted(found) == sorted(rows)
+    engine.dispose()

@@ -93,6 +93,7 @@ class FaultyNode:
         self.twist = twist
         self.methods: list[str] = []
         self.requests = 0
+        self._http = httpx.Client(timeout=30, verify=False)  # Reading the certificates takes longer than a test.
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -103,7 +104,7 @@ class FaultyNode:
                 requests = asked if is_batch else [asked]
                 outer.requests += 1
                 outer.methods += [request["method"] for request in requests]
-                answers = httpx.post(upstream, json=requests, timeout=30).json() if upstream else []
+                answers = outer._http.post(upstream, json=requests).json() if upstream else []
                 twisted = outer.twist(requests, answers)
                 if isinstance(twisted, Raw):
                     self.reply(twisted)
@@ -136,6 +137,7 @@ class FaultyNode:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self._http.close()
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class AnvilChain:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._http = httpx.Client(timeout=30)
+        self._http = httpx.Client(timeout=30, verify=False)  # Loopback: no certificates to read.
         self.token = ""
 
     def close(self) -> None:

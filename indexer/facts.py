@@ -130,6 +130,7 @@ class RowMaker:
         self, tracked: Tracked, placed: Sequence[Placed], decoded: Sequence[Sequence[FactDraft]]
     ) -> list[tuple[Any, ...]]:
         segment_id, decoder = tracked.segment_id, f"{tracked.shape}@{tracked.adapter.version}"
+        find_asset_id = self._asset_ids.get
         rows = []
         for (log, time), drafts in zip(placed, decoded, strict=True):
             chain_id, block_hash, log_index, number, tx_hash = log[:5]
@@ -137,12 +138,14 @@ class RowMaker:
                 amount, asset, source, side = draft.amount_raw, draft.asset, draft.source, draft.side
                 if amount is not None and not INT256_MIN <= amount <= UINT256_MAX:
                     raise AdapterError(f"{draft.role} of log {log_index} in block {number}: {amount} is no word")
-                asset_id = None if asset is None else self._asset_ids.get(asset)
+                asset_id = None if asset is None else find_asset_id(asset)
+                # An asset that no fund file lists is kept by address, so that nothing is lost.
+                is_named = asset is None or asset_id is not None
                 rows.append((
                     chain_id, block_hash, log_index, fact_no, segment_id, number, time, tx_hash,
                     draft.role._value_, source and source._value_, side and side._value_,
                     amount, asset_id, draft.account, draft.market,
-                    detail_of(draft, is_listed=asset_id is not None), decoder,
+                    draft.detail if is_named else {**(draft.detail or {}), "asset": asset}, decoder,
                 ))  # fmt: skip
         return rows
 
@@ -164,10 +167,3 @@ def places_of(chosen: Sequence[Log], logs: Sequence[Log]) -> list[int]:
             places.append(place)
             following = next(wanted, None)
     return places
-
-
-def detail_of(draft: FactDraft, *, is_listed: bool) -> dict[str, Any] | None:
-    """The draft's further words; an asset that no fund file lists is kept by address, so that nothing is lost."""
-    if draft.asset is None or is_listed:
-        return None if draft.detail is None else dict(draft.detail)
-    return {**(draft.detail or {}), "asset": draft.asset}

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from eth_utils.crypto import keccak
 
 WORD = 64  # Hex digits of one ABI word.
+PADDING = "0" * 24  # Of an address in its word.
 SIGN_BIT = 1 << 255
 
 
@@ -79,35 +80,53 @@ def checked_bool(word: str) -> bool:
     return bool(value)
 
 
-def checked_address(word: str) -> str:
-    """An address in lower case; padding that is not zero is garbage."""
-    if word[:24] != "0" * 24:
-        raise WordsError(f"{word} is no address: its first 12 bytes are not zero")
-    return "0x" + word[24:]
+def refuse_padding(*words: str) -> NoReturn:
+    """Padding of an address that is not zero is garbage."""
+    wrong = next(word for word in words if word[:24] != PADDING)
+    raise WordsError(f"{wrong} is no address: its first 12 bytes are not zero")
 
 
-def word_expression(kind: str, source: str) -> str:
-    """Python that turns the 64 hex digits `source` into a value of the ABI type `kind`."""
-    if kind == "uint256":
-        return f"int({source}, 16)"
-    if kind == "bytes32":
-        return f"'0x' + {source}"
-    if kind == "address":
-        return f"checked_address({source})"
-    if kind == "bool":
-        return f"checked_bool({source})"
-    number = re.fullmatch(r"(u?)int(\d+)", kind)
-    if number is None:
-        raise WordsError(f"{kind} is not one fixed-width word; only ints, address, bool, bytes32 and static tuples are")
-    return f"checked_{number[1]}int({source}, {number[2]})"
+@dataclass(frozen=True)
+class Word:
+    """Where a word stands: 64 hex digits of the text `source` from `start` on."""
+
+    type: str
+    source: str
+    start: int
+
+    def cut(self, first: int = 0, last: int = WORD) -> str:
+        """Python that cuts these of its digits out."""
+        return f"{self.source}[{self.start + first}:{self.start + last}]"
+
+    @property
+    def value(self) -> str:
+        """Python that turns it into a value of its ABI type."""
+        if self.type == "uint256":
+            return f"int({self.cut()}, 16)"
+        if self.type == "bytes32":
+            return f"'0x' + {self.cut()}"
+        if self.type == "address":
+            return f"'0x' + {self.cut(24)}"
+        if self.type == "bool":
+            return f"checked_bool({self.cut()})"
+        number = re.fullmatch(r"(u?)int(\d+)", self.type)
+        if number is None:
+            raise WordsError(
+                f"{self.type} is not one fixed-width word; only ints, address, bool, bytes32 and static tuples are"
+            )
+        return f"checked_{number[1]}int({self.cut()}, {number[2]})"
 
 
-def compile_words(sources: Sequence[tuple[str, str]], arguments: str) -> Callable[..., tuple[Any, ...]]:
-    """A function of `arguments` that answers one value per (type, expression of its 64 hex digits)."""
-    body = "".join(f"{word_expression(kind, source)}, " for kind, source in sources)
-    names = {f.__name__: f for f in (checked_uint, checked_int, checked_bool, checked_address)}
+def compile_words(words: Sequence[Word], arguments: str) -> Callable[..., tuple[Any, ...]]:
+    """A function of `arguments` that answers one value per word; addresses are looked at together before any is cut."""
+    body = "".join(f"{word.value}, " for word in words)
+    addresses = [word for word in words if word.type == "address"]
+    guard = " == ".join(["PADDING", *(word.cut(0, 24) for word in addresses)])
+    refusal = f"refuse_padding({', '.join(word.cut() for word in addresses)})"
+    text = f"lambda {arguments}: ({body})" + (f" if {guard} else {refusal}" if addresses else "")
+    names = {f.__name__: f for f in (checked_uint, checked_int, checked_bool, refuse_padding)}
     # The text is made from our own signatures only, never from chain data.
-    compiled: Callable[..., tuple[Any, ...]] = eval(f"lambda {arguments}: ({body})", names)
+    compiled: Callable[..., tuple[Any, ...]] = eval(text, {**names, "PADDING": PADDING})
     return compiled
 
 
@@ -125,16 +144,15 @@ class Event:
 
     @cached_property
     def _cut(self) -> Callable[..., tuple[Any, ...]]:
-        sources, topic, word = [], 1, 0
+        words, topic, start = [], 1, 2
         for parameter in self.parameters:
             if parameter.is_indexed:
-                sources.append((parameter.type, f"t[{topic}][2:]"))
+                words.append(Word(parameter.type, f"t[{topic}]", 2))
                 topic += 1
             else:
-                start = 2 + WORD * word
-                sources.append((parameter.type, f"d[{start}:{start + WORD}]"))
-                word += 1
-        return compile_words(sources, "t, d")
+                words.append(Word(parameter.type, "d", start))
+                start += WORD
+        return compile_words(words, "t, d")
 
     def values(self, log: Emitted) -> tuple[Any, ...]:
         """The parameters' values in the signature's order; raises WordsError when the log has another layout."""

@@ -94,7 +94,7 @@ class Int256(_Exact):
 
     def to_text(self, value: int) -> str:
         # A sign that sorts, then ten's complement: -1 comes after -2 and before 0.
-        return f"1{value:0{DIGITS}d}" if value >= 0 else f"0{self._complement + value:0{DIGITS}d}"
+        return "1" + str(value).zfill(DIGITS) if value >= 0 else "0" + str(self._complement + value).zfill(DIGITS)
 
     def from_text(self, text: str) -> int:
         number = int(text[1:])

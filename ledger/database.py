@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 from alembic import command
 from alembic.config import Config
@@ -53,7 +54,7 @@ def open_engine(url: str) -> Engine:
             )
         terms = TERMS[parsed.get_backend_name()]
         terms = {name: value for name, value in terms.items() if name not in parsed.query}
-        engine = create_engine(parsed, pool_pre_ping=True, connect_args=terms)
+        engine = create_engine(parsed, pool_pre_ping=True, json_serializer=json_text, connect_args=terms)
     except (ArgumentError, NoSuchModuleError) as error:
         raise LedgerUnreachableError(
             f"BACKSTOP_DATABASE_URL is not a database URL ({error}): use sqlite:///FILE or postgresql://…"
@@ -64,6 +65,11 @@ def open_engine(url: str) -> Engine:
     elif "options" not in engine.url.query:
         _prepare_postgres(engine)
     return engine
+
+
+def json_text(value: Any) -> str:
+    """JSON of a column, as compact as it goes; numbers of any size stay numbers."""
+    return msgspec.json.encode(value).decode()
 
 
 def _prepare_postgres(engine: Engine) -> None:
@@ -214,7 +220,7 @@ def _copy_into(connection: Connection, table: str, names: str, values: Sequence[
 
 def copy_text(columns: Sequence[Sequence[Any]]) -> str:
     """Columns in COPY's text format: tabs, a line a row, NULL as \\N, escapes where a value needs them."""
-    text = _lines([[NULL if value is None else str(value) for value in column] for column in columns])
+    text = _lines(list(map(_texts, columns)))
     rows, nulls = len(columns[0]), sum(column.count(None) for column in columns)
     is_plain = (text.count("\t"), text.count("\n"), text.count("\\")) == (rows * (len(columns) - 1), rows, nulls)
     if is_plain and "\r" not in text:
@@ -222,6 +228,17 @@ def copy_text(columns: Sequence[Sequence[Any]]) -> str:
     return _lines(
         [[NULL if value is None else str(value).translate(ESCAPES) for value in column] for column in columns]
     )
+
+
+def _texts(column: Sequence[Any]) -> Sequence[str]:
+    """A column as text. Most are text already; of times and of words that repeat each is written once."""
+    kinds = set(map(type, column))
+    if kinds == {str}:
+        return column
+    if kinds == {int}:
+        return list(map(str, column))
+    texts = {value: NULL if value is None else str(value) for value in set(column)}
+    return [texts[value] for value in column]
 
 
 def _lines(columns: Sequence[Sequence[str]]) -> str:

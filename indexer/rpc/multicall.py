@@ -14,7 +14,7 @@ from indexer.aggregate3 import pack_calls, unpack_answers
 from indexer.rpc.client import revert_reason
 from indexer.rpc.errors import ChainError, RevertError, StateMissingError, shorten
 from indexer.rpc.reader import CallAnswer
-from indexer.words import WORD, WordsError, compile_words
+from indexer.words import WORD, Word, WordsError, compile_words
 
 CALLS_AT_ONCE = 100
 PLAIN = re.compile(r"u?int\d+|address|bool")
@@ -92,7 +92,7 @@ def words_decoder(returns: tuple[str, ...]) -> Callable[[str], tuple[Any, ...]] 
     """A slicing decoder of hex text for these types, or None where one of them is not one plain word."""
     if not all(PLAIN.fullmatch(kind) for kind in returns):
         return None
-    return compile_words([(kind, f"d[{n * WORD}:{(n + 1) * WORD}]") for n, kind in enumerate(returns)], "d")
+    return compile_words([Word(kind, "d", n * WORD) for n, kind in enumerate(returns)], "d")
 
 
 def reverted(data: bytes) -> str:

@@ -20,6 +20,7 @@ from indexer.scan.verify import (
     check_headers,
     quantity,
     suspicious_blocks,
+    topics_asked,
 )
 from ledger.coverage import Verified
 
@@ -67,6 +68,7 @@ class LogFetcher:
     ) -> None:
         self._reader = reader
         self._filters = filters
+        self._asked = topics_asked(filters)
         self._sizer = sizer
         self._every_header = every_header
         self._opinion = opinion
@@ -170,7 +172,7 @@ class LogFetcher:
         check_headers(batch.logs, headers, where)
         if not await self._has_blooms(batch, headers):
             return batch.level
-        check_blooms(batch.logs, headers, where)
+        check_blooms(batch.logs, headers, where, self._asked)
         suspects, has_blooms = suspicious_blocks(self._filters, batch.logs, headers.values())
         for at in range(0, len(suspects), SUSPECTS_AT_ONCE):
             await self._ask_elsewhere(batch, suspects[at : at + SUSPECTS_AT_ONCE])

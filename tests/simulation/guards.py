@@ -128,7 +128,11 @@ GUARDS = (
     Guard(
         "a log is in its block's bloom, and a second provider is asked",
         (
-            Edit("indexer.scan.verify", "if bloom is not None and bits & bloom != bits:", "if bits < 0:"),
+            Edit(
+                "indexer.scan.verify",
+                "if bits & bloom != bits:\n                raise",
+                "if bits < 0:\n                raise",
+            ),
             *NO_OPINION,
         ),
         season=Season.STORM,

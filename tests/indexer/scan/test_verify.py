@@ -142,6 +142,15 @@ def test_an_invented_log_is_not_in_the_bloom(changes: dict[str, object]) -> None
         check_blooms([sound, log_at(7, 1, **changes)], {7: header}, "node")
 
 
+def test_an_invented_log_that_names_what_somebody_asked_for_is_not_in_the_bloom() -> None:
+    asked = "0x" + "77" * 32
+    sound, invented = log_at(7, 0), log_at(7, 1, topics=(*log_at(7, 0).topics[:1], asked))
+    header = header_of(7, sound)
+    check_blooms([sound, invented], {7: header}, "node")  # One keccak a topic is too dear where nobody asked for it.
+    with pytest.raises(UntruthError, match="bloom of block 7"):
+        check_blooms([sound, invented], {7: header}, "node", frozenset({asked}))
+
+
 def test_a_block_whose_bloom_promises_more_than_came_is_suspected() -> None:
     sound = log_at(7, 0)
     headers = [header_of(6), header_of(7, sound), header_of(8, log_at(8, 0, address=STRANGER))]

@@ -1,6 +1,7 @@
 """Providers that fail, lag, lie or serve another chain: one clear line each, and the rows stay complete."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from indexer.rpc.pool import ProviderPool
 from indexer.sync import SyncOptions, sync_chains
 from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
 from ledger.kinds import ChainStatus, SourceKind
-from tests.rigs.anvil import AnvilNode
+from tests.rigs.anvil import AnvilNode, start_anvil
 from tests.rigs.fast_time import FastTime
 from tests.rigs.provider_rows import EVERYTHING, amounts, open_chain, run
 from tests.rigs.rpc_faults import FaultyNode, Raw, Twist, always, changed
@@ -26,12 +27,19 @@ Faulty = Callable[..., FaultyNode]
 Requests = list[dict[str, Any]]
 
 
-@pytest.fixture
-def chain(start_node: Callable[..., AnvilNode]) -> Iterator[AnvilChain]:
-    """Twenty blocks with transfers, finalized eight below the head."""
-    opened = open_chain(start_node)
+@pytest.fixture(scope="module")
+def chain(anvil: Path) -> Iterator[AnvilChain]:
+    """One chain for all, of twenty blocks with transfers: nobody changes it."""
+    nodes: list[AnvilNode] = []
+
+    def start(*options: str) -> AnvilNode:
+        nodes.append(start_anvil(anvil, *options))
+        return nodes[-1]
+
+    opened = open_chain(start)
     yield opened
     opened.close()
+    nodes[0].stop()
 
 
 @pytest.fixture
@@ -231,13 +239,12 @@ async def test_every_kind_of_too_large_shrinks_until_it_fits(
 
 
 async def test_any_split_of_a_range_gives_the_same_tables(
-    engine: Engine, chain: AnvilChain, faulty_node: Faulty, tmp_path: Path
+    engine: Engine, chain: AnvilChain, faulty_node: Faulty, *, migrated_sqlite: Path, tmp_path: Path
 ) -> None:
     assert (await run(engine, chain, [chain.url])).is_ok
     truth = dump_tables(engine)
     for limit in (1, 2, 3, 5, 8, 11):
-        split = open_engine(f"sqlite:///{tmp_path / f'split-{limit}.sqlite'}")
-        upgrade(split)
+        split = open_engine(f"sqlite:///{shutil.copyfile(migrated_sqlite, tmp_path / f'split-{limit}.sqlite')}")
         node = faulty_node(chain.url, refusing(limit, f"eth_getLogs is limited to a {limit} blocks range"))
         assert (await run(split, chain, [node.url])).is_ok
         assert_same_tables(truth, dump_tables(split))

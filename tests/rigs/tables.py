@@ -17,14 +17,17 @@ WALL_CLOCK_COLUMNS = {
 """The only columns that may differ between an undisturbed run and one that was killed and run again."""
 
 
-def dump_tables(engine: Engine) -> dict[str, list[dict[str, Any]]]:
-    """Table → its rows in the order of their keys, without the columns of wall-clock time."""
+def dump_tables(engine: Engine, *only: str) -> dict[str, list[dict[str, Any]]]:
+    """Table → its rows in the order of their keys, without the columns of wall-clock time; of these tables, or all."""
     dump = {}
     with reading(engine) as session:
         for name, table in SQLModel.metadata.tables.items():
+            if only and name not in only:
+                continue
             wanted = [column for column in table.c if (name, column.name) not in WALL_CLOCK_COLUMNS]
-            rows = session.execute(select(*wanted).order_by(*table.primary_key.columns)).mappings()
-            dump[name] = [dict(row) for row in rows]
+            names = [column.name for column in wanted]
+            rows = session.execute(select(*wanted).order_by(*table.primary_key.columns)).all()
+            dump[name] = [dict(zip(names, row, strict=True)) for row in rows]
     return dump
 
 

@@ -1,4 +1,4 @@
-"""Seeds of tests that draw by chance: listed at the end of every run, drawn again with --seed N."""
+"""Seeds of tests that draw by chance: listed at the end of a run, drawn again with --seed N, more with --often N."""
 
 import random
 from collections.abc import Callable
@@ -7,10 +7,11 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option that repeats a run."""
+    """The options that repeat a run and lengthen it."""
     parser.addoption(
         "--seed", type=int, default=None, help="seed of the tests that draw by chance (default: a new one)"
     )
+    parser.addoption("--often", type=int, default=1, help="how many times as often tests draw by chance (default: 1)")
 
 
 @pytest.fixture
@@ -20,6 +21,12 @@ def seed(request: pytest.FixtureRequest, record_property: Callable[[str, object]
     chosen = random.SystemRandom().randrange(2**32) if given is None else given
     record_property("seed", chosen)
     return chosen
+
+
+@pytest.fixture
+def often(request: pytest.FixtureRequest) -> int:
+    """How many times as many moments a test draws as it usually does."""
+    return int(request.config.getoption("often"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -92,13 +92,16 @@ def is_at_head(engine: Engine, chain: AnvilChain) -> Callable[[], bool]:
 @pytest.mark.scenario(1)
 @pytest.mark.scenario(5)
 async def test_many_reorgs_by_the_node_while_a_task_follows_it(engine: Engine, chain: AnvilChain, seed: int) -> None:
-    draws = random.Random(seed)
+    draws, peak = random.Random(seed), 0
 
     def act() -> None:
+        nonlocal peak
+        peak = max(peak, chain.head())
+        free = chain.head() - peak + FINALITY - 2  # Blocks that were never final, also when rollbacks came before.
         match draws.randrange(4):
-            case 0:
-                chain.reorganise(draws.randint(1, FINALITY - 2), (WALLET, draws.randrange(10**6)), (STRANGER, 1))
-            case 1:
+            case 0 if free > 0:
+                chain.reorganise(draws.randint(1, free), (WALLET, draws.randrange(10**6)), (STRANGER, 1))
+            case 1 if free > 3:
                 chain.ask("anvil_rollback", draws.randint(1, 3))
                 chain.send((WALLET, draws.randrange(10**6)))
             case _:

@@ -11,7 +11,7 @@ from tests.rigs.sync_process import KILLED, sync
 from tests.rigs.tables import assert_same_tables
 from tests.rigs.transfer_chain import WALLET, AnvilChain
 
-RANDOM_MOMENTS = 10  # Of each database: 20 in all.
+RANDOM_MOMENTS = 4  # Of each database. `--often` multiplies it; `backstop index` has 20 in tests/end_to_end.
 
 
 @pytest.mark.scenario(29)
@@ -55,7 +55,7 @@ def test_a_kill_during_a_rollback_leaves_no_trace_after_a_rerun(
 
 @pytest.mark.scenario(29)
 def test_kills_at_random_moments_leave_no_trace_after_a_rerun(
-    ledgers: Ledgers, registered: str, chain: AnvilChain, seed: int
+    ledgers: Ledgers, registered: str, chain: AnvilChain, *, seed: int, often: int
 ) -> None:
     undisturbed = ledgers.fresh(registered)
     sync(run_of(chain, ledgers.fresh(registered)))  # The first run is slower: it opens what later ones find.
@@ -65,8 +65,8 @@ def test_kills_at_random_moments_leave_no_trace_after_a_rerun(
     truth = dump_of(undisturbed)
     print(f"seed {seed}, an undisturbed run takes {duration:.2f} s")
     dice = random.Random(seed)
-    kills = 0
-    for _ in range(20 * RANDOM_MOMENTS):
+    kills, wanted = 0, often * RANDOM_MOMENTS
+    for _ in range(20 * wanted):
         database = ledgers.fresh(registered)
         moment = dice.uniform(0.0, duration)
         if sync(run_of(chain, database), after_seconds=moment)[0] == KILLED:
@@ -74,6 +74,6 @@ def test_kills_at_random_moments_leave_no_trace_after_a_rerun(
             print(f"killed after {moment:.3f} s")
             assert sync(run_of(chain, database))[0] == 0
             assert_same_tables(truth, dump_of(database))
-        if kills == RANDOM_MOMENTS:
+        if kills == wanted:
             break
-    assert kills == RANDOM_MOMENTS
+    assert kills == wanted

@@ -10,7 +10,7 @@ from tests.rigs.sync_process import KILLED, SyncProcess, sync
 from tests.rigs.tables import assert_same_tables
 from tests.rigs.transfer_chain import STRANGER, WALLET, AnvilChain
 
-ROUNDS = 12
+ROUNDS = 6
 DEEPEST = 5
 """Blocks that a reorganisation replaces at most; eight are not final."""
 
@@ -42,12 +42,12 @@ def live_a_moment(chain: AnvilChain, dice: random.Random) -> str:
 
 @pytest.mark.scenario(29)
 def test_kills_while_following_a_head_that_moves_and_is_replaced_leave_the_tables_of_an_undisturbed_run(
-    ledgers: Ledgers, registered: str, chain: AnvilChain, seed: int
+    ledgers: Ledgers, registered: str, chain: AnvilChain, *, seed: int, often: int
 ) -> None:
     undisturbed = ledgers.fresh(registered)
     assert sync(run_of(chain, registered))[0] == 0
     dice, kills, story = random.Random(seed), 0, []
-    for _ in range(ROUNDS):
+    for _ in range(often * ROUNDS):
         with SyncProcess(run_of(chain, registered, until_head=False)) as follower:
             story += [live_a_moment(chain, dice) for _ in range(dice.randint(1, 4))]
             code, _ = follower.finish(after_seconds=dice.uniform(0.0, 0.6))

@@ -28,7 +28,7 @@ from tests.rigs.tables import assert_same_tables
 PROCESSES = get_context("fork")
 SOME_BLOCKS = 60
 STOP_SECONDS = 20.0  # The setting's default.
-MOMENTS = 4
+MOMENTS = 2
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,9 @@ def test_a_sigterm_in_each_phase_of_each_kind_of_commit_ends_cleanly_and_the_nex
 
 
 @pytest.mark.scenario(29)
-def test_a_sigterm_at_any_moment_of_run_ends_cleanly_in_time(recording: str, tmp_path: Path, seed: int) -> None:
+def test_a_sigterm_at_any_moment_of_run_ends_cleanly_in_time(
+    recording: str, tmp_path: Path, seed: int, often: int
+) -> None:
     (chain,) = load_funds(FUNDS).chains
     place = Place(
         tmp_path,
@@ -106,7 +108,7 @@ def test_a_sigterm_at_any_moment_of_run_ends_cleanly_in_time(recording: str, tmp
         },
     )
     dice = random.Random(seed)
-    for _ in range(MOMENTS):
+    for _ in range(often * MOMENTS):
         with place.start("run") as process:
             wait_for(process, "Backstop is at")
             moment = dice.uniform(0.0, 4.0)

@@ -7,7 +7,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from sqlalchemy import CHAR, NUMERIC, BigInteger, DateTime, Dialect, String
+import msgspec
+from sqlalchemy import CHAR, JSON, NUMERIC, BigInteger, DateTime, Dialect, String
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 UINT256_MAX = 2**256 - 1
@@ -222,8 +223,15 @@ def column_converter(column_type: TypeEngine[Any], dialect: Dialect) -> ColumnCo
     """The same for one column of many rows."""
     if isinstance(column_type, _Hex | _Exact):
         return partial(column_type.convert, dialect=dialect)
+    if isinstance(column_type, JSON):  # SQLAlchemy's own wraps the value for the driver, which COPY does not pass.
+        return partial(convert_each, json_text)
     single = converter(column_type, dialect)
     return None if single is None else partial(convert_each, single)
+
+
+def json_text(value: Any) -> str:
+    """JSON of a column, as compact as it goes; numbers of any size stay numbers."""
+    return msgspec.json.encode(value).decode()
 
 
 def convert_each(convert: Converter, values: Sequence[Any]) -> list[Any]:

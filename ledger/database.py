@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psycopg
 from alembic import command
 from alembic.config import Config
@@ -18,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlmodel import Session, SQLModel
 
 from ledger import tables  # noqa: F401  Tables must be known to the metadata before anything asks for it.
-from ledger.columns import column_converter
+from ledger.columns import column_converter, json_text
 from ledger.errors import LOCK_SECONDS, LedgerOutdatedError, LedgerUnreachableError, ledger_error, translate_errors
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -65,11 +64,6 @@ def open_engine(url: str) -> Engine:
     elif "options" not in engine.url.query:
         _prepare_postgres(engine)
     return engine
-
-
-def json_text(value: Any) -> str:
-    """JSON of a column, as compact as it goes; numbers of any size stay numbers."""
-    return msgspec.json.encode(value).decode()
 
 
 def _prepare_postgres(engine: Engine) -> None:

@@ -96,25 +96,37 @@ def test_a_row_without_a_required_value_is_an_error_not_a_silent_loss(engine: En
         insert_rows(session, Reading, COLUMNS, broken)
 
 
+FACT_COLUMNS = (
+    "chain_id",
+    "block_hash",
+    "log_index",
+    "fact_no",
+    "segment_id",
+    "block_number",
+    "block_time",
+    "role",
+    "decoder",
+    "detail",
+)
+
+
 @pytest.mark.parametrize("count", [1, COPY_FROM_ROWS])
 def test_what_has_no_detail_is_null_to_an_analyst_and_no_json_word(engine: Engine, count: int) -> None:
-    columns = (
-        "chain_id",
-        "block_hash",
-        "log_index",
-        "fact_no",
-        "segment_id",
-        "block_number",
-        "block_time",
-        "role",
-        "decoder",
-        "detail",
-    )
     facts = [(CHAIN, HASH, i, 0, 1, 1, NOON, "payout", "test@1", None) for i in range(count)]
     with writing(engine) as session:
-        insert_rows(session, Fact, columns, facts)
+        insert_rows(session, Fact, FACT_COLUMNS, facts)
     with reading(engine) as session:
         assert len(session.exec(select(Fact).where(col(Fact.detail).is_(None))).all()) == count
+
+
+@pytest.mark.parametrize("count", [1, COPY_FROM_ROWS])
+def test_a_detail_comes_back_as_it_was_whatever_it_holds(engine: Engine, count: int) -> None:
+    details = [{"event": 'a "quoted" \\ word\n\tµ', "amount": 2**200 + i, "none": None} for i in range(count)]
+    facts = [(CHAIN, HASH, i, 0, 1, 1, NOON, "payout", "test@1", details[i]) for i in range(count)]
+    with writing(engine) as session:
+        insert_rows(session, Fact, FACT_COLUMNS, facts)
+    with reading(engine) as session:
+        assert session.exec(select(Fact.detail).order_by(col(Fact.log_index))).all() == details
 
 
 def test_a_row_of_an_unknown_block_is_refused(engine: Engine) -> None:

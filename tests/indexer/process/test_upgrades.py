@@ -25,15 +25,18 @@ from app.settings import PREFIX
 from ledger.blocks import insert_blocks
 from ledger.database import migration_config, open_engine, reading, require_current, upgrade, writing
 from ledger.errors import LedgerDamagedError, LedgerOutdatedError
-from ledger.tables import Block, Chain, RawLog
+from ledger.kinds import ReadingName
+from ledger.tables import Block, Reading
 from ledger.upgrades import begin_alone, require_whole
 from tests.rigs.postgres import PostgresRig
+from tests.rigs.transfer_chain import register
 
 ROOT = Path(__file__).parents[3]
 PROCESSES = get_context("fork")
 KILLED = -signal.SIGKILL
 KILLS = 3
 HASH = "0x" + "1" * 64
+TOKEN = "0x" + "5f" * 20
 
 FreshUrl = Callable[[], str]
 
@@ -164,22 +167,21 @@ def test_two_upgrades_of_an_empty_database_at_once_both_end_well(fresh_url: Fres
 
 @pytest.fixture
 def filled(database_url: str) -> Iterator[Engine]:
-    """A block with a log hanging on it."""
+    """A block with a reading hanging on it."""
     engine = open_engine(database_url)
+    noon = datetime(2021, 5, 19, 12, tzinfo=UTC)
+    register(engine, [TOKEN], chain_id=1)
     with writing(engine) as session:
-        session.add(Chain(chain_id=1, slug="c", name="C", kind="live"))
-        session.flush()
-        insert_blocks(session, [(1, HASH, 1, HASH, datetime(2021, 5, 19, tzinfo=UTC), "finalized")])
-        log = RawLog(chain_id=1, block_hash=HASH, log_index=0, block_number=1, tx_hash=HASH, address="0x" + "1" * 40)
-        log.topics, log.data = HASH, "0x"
-        session.add(log)
+        insert_blocks(session, [(1, HASH, 1, HASH, noon, "finalized")])
+        session.add(Reading(chain_id=1, block_hash=HASH, segment_id=1, name=ReadingName.BALANCE, block_number=1,
+                            block_time=noon, value_raw=7, contract="", call=""))  # fmt: skip
     yield engine
     engine.dispose()
 
 
-def logs_of(engine: Engine) -> int:
+def readings_of(engine: Engine) -> int:
     with reading(engine) as session:
-        return len(session.exec(select(RawLog)).all())
+        return len(session.exec(select(Reading)).all())
 
 
 def make_anew(connection: sa.Connection, *, clean: bool) -> None:
@@ -197,11 +199,11 @@ def test_a_table_that_a_migration_makes_anew_keeps_what_hangs_on_its_rows(filled
     with begin_alone(filled) as connection:
         make_anew(connection, clean=False)
         require_whole(connection)
-    assert logs_of(filled) == 1
+    assert readings_of(filled) == 1
     assert "weight" in {column["name"] for column in inspect(filled).get_columns("block")}
     with writing(filled) as session:
         session.exec(delete(Block))
-    assert logs_of(filled) == 0  # Afterwards a block takes its logs with it again.
+    assert readings_of(filled) == 0  # Afterwards a block takes its readings with it again.
 
 
 @pytest.mark.scenario(29)
@@ -209,7 +211,7 @@ def test_a_migration_that_would_leave_rows_of_nothing_is_undone_and_says_so(fill
     if filled.dialect.name == "postgresql":  # Its foreign keys hold during a migration as at any other time.
         with begin_alone(filled) as connection:
             make_anew(connection, clean=True)
-        assert logs_of(filled) == 0
+        assert readings_of(filled) == 0
         return
 
     def break_it() -> None:
@@ -217,9 +219,9 @@ def test_a_migration_that_would_leave_rows_of_nothing_is_undone_and_says_so(fill
             make_anew(connection, clean=True)
             require_whole(connection)
 
-    with pytest.raises(LedgerDamagedError, match="rows of raw_log would refer to rows of block that are not there"):
+    with pytest.raises(LedgerDamagedError, match="rows of reading would refer to rows of block that are not there"):
         break_it()
-    assert logs_of(filled) == 1
+    assert readings_of(filled) == 1
     require_current(filled)
 
 

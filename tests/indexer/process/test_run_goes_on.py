@@ -6,6 +6,7 @@ import resource
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from sqlalchemy import Engine
 
 from app.failures import Exit
 from indexer.registry import load_funds
@@ -21,12 +23,14 @@ from ledger.database import open_engine
 from ledger.pages import asking, list_chains
 from tests.indexer.process.conftest import dump_of
 from tests.rigs.commands import Place, wait_for
+from tests.rigs.databases import migrate
 from tests.rigs.killable_index import FUNDS, served_recording
 from tests.rigs.postgres import PostgresRig
 from tests.rigs.tables import assert_same_tables
 
 SOME_BLOCKS = 40
 STOP_SECONDS = 20.0
+PATIENCE_SECONDS = 180.0
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +61,20 @@ def postgres_place(place: Place, own_postgres: PostgresRig) -> Iterator[Place]:
     own_postgres.drop_database(place.url)
 
 
-def last_look(place: Place) -> datetime | None:
+def last_look(engine: Engine) -> datetime | None:
     """When the indexer last wrote that the chain answers."""
-    engine = open_engine(place.database)
     with asking(engine) as session:
         (found,) = list_chains(session)
-    engine.dispose()
     return found.chain.checked_at
 
 
 def wait_until_it_looks_again(place: Place) -> None:
-    """Returns once the indexer has written anew; the test's own time limit ends a wait for nothing."""
-    before = last_look(place)
-    while last_look(place) == before:
-        pass
+    """Returns once the indexer has written anew."""
+    engine = open_engine(place.database)
+    before, began = last_look(engine), time.monotonic()
+    while last_look(engine) == before:
+        assert time.monotonic() - began < PATIENCE_SECONDS, "it never looked again"
+    engine.dispose()
 
 
 def stop(process: subprocess.Popen[str]) -> str:
@@ -129,7 +133,7 @@ def test_run_goes_on_by_itself_after_its_disk_was_full(place: Place) -> None:
 
 @pytest.mark.scenario(32)
 def test_index_ends_with_the_code_for_databases_when_its_file_is_held(place: Place) -> None:
-    assert place.finish("db", "upgrade").returncode == 0
+    migrate(place.database)
     holder = sqlite3.connect(place.directory / "ledger.sqlite", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     done = place.finish("index", "--once")
@@ -145,7 +149,7 @@ def test_index_ends_with_the_code_for_databases_when_its_file_is_held(place: Pla
 def test_index_ends_with_the_code_for_databases_when_its_server_goes_away(
     own_postgres: PostgresRig, postgres_place: Place
 ) -> None:
-    assert postgres_place.finish("db", "upgrade").returncode == 0
+    migrate(postgres_place.database)
     with postgres_place.start("index") as process:
         wait_for_first_block(postgres_place)
         own_postgres.stop("immediate")
@@ -168,7 +172,7 @@ def wait_for_first_block(place: Place) -> None:
 
 @pytest.mark.scenario(32)
 def test_a_log_on_a_full_disk_stops_nothing(place: Place) -> None:
-    assert place.finish("db", "upgrade").returncode == 0
+    migrate(place.database)
     assert place.finish("index", "--once").returncode == 0
     with place.start("run", log=Path("/dev/full"), BACKSTOP_LOG_LEVEL="debug") as process:
         wait_until_it_looks_again(place)
@@ -202,7 +206,7 @@ def test_two_runs_on_one_sqlite_file_leave_the_tables_of_one(place: Place, tmp_p
         said = [stop(process) for process in (one, other)]
     assert "Traceback" not in "".join(said)
     alone = Place(tmp_path, place.variables, f"sqlite:///{tmp_path / 'alone.sqlite'}")
-    assert alone.finish("db", "upgrade").returncode == 0
+    migrate(alone.database)
     for ledger in (alone, place):
         assert ledger.finish("index", "--once").returncode == 0
     truth, found = dump_of(alone.database), dump_of(place.database)

@@ -21,6 +21,7 @@ PROCESSES = get_context("fork")
 REFUSED = "another process moved the cursor; one indexer a chain is enough, this stops"
 ROUNDS, MEETINGS = 10, 2
 """Rounds at most, until so many times one of the two lost."""
+STARTS = 3
 SOME_BLOCKS = 300
 
 
@@ -98,7 +99,7 @@ def register_at_once(url: str, gate: Barrier) -> None:
 def test_the_fund_files_are_written_once_by_processes_that_start_at_once(database_url: str, ledgers: Ledgers) -> None:
     undisturbed = ledgers.fresh(database_url)
     register_at_once(undisturbed, PROCESSES.Barrier(1))
-    for _ in range(ROUNDS):
+    for _ in range(STARTS):
         database, gate = ledgers.fresh(database_url), PROCESSES.Barrier(3)
         together = [PROCESSES.Process(target=register_at_once, args=(database, gate)) for _ in range(3)]
         for process in together:

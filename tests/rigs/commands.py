@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -14,6 +15,7 @@ from ledger.database import open_engine
 from ledger.pages import asking, list_chains
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 180.0
 
 
 @dataclass
@@ -62,12 +64,17 @@ class Place:
 
 
 def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Reads standard error up to a line with the pattern; the process ending first fails the test with all it said."""
+    """Reads standard error up to a line with the pattern; a process that ends or stays silent fails the test."""
     assert process.stderr is not None
     said = []
-    for line in process.stderr:
-        said.append(line)
-        found = re.search(pattern, line)
-        if found:
-            return found
-    pytest.fail(f"backstop ended without saying {pattern!r}:\n{''.join(said)}")
+    patience = Timer(PATIENCE_SECONDS, process.kill)
+    patience.start()
+    try:
+        for line in process.stderr:
+            said.append(line)
+            found = re.search(pattern, line)
+            if found:
+                return found
+    finally:
+        patience.cancel()
+    pytest.fail(f"backstop ended, or was ended after a while, without saying {pattern!r}:\n{''.join(said)}")

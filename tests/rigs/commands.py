@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
+from types import TracebackType
 
 import pytest
 
@@ -16,6 +17,17 @@ from ledger.pages import asking, list_chains
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 180.0
+
+
+class Running(subprocess.Popen[str]):
+    """A process that a failing test ends instead of waiting for."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, trace)
 
 
 @dataclass
@@ -31,12 +43,12 @@ class Place:
         """Its ledger: a SQLite file in the directory unless another was named."""
         return self.url or f"sqlite:///{self.directory / 'ledger.sqlite'}"
 
-    def start(self, *words: str, log: Path | None = None, **variables: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, log: Path | None = None, **variables: str) -> Running:
         """A `backstop` process that speaks to us by pipes, or writes its log to a file."""
         said = subprocess.PIPE if log is None else os.open(log, os.O_WRONLY)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         environment = clean | {"PYTHONPATH": str(ROOT), "BACKSTOP_DATABASE_URL": self.database, "BACKSTOP_PORT": "0"}
-        process = subprocess.Popen(
+        process = Running(
             [sys.executable, "-c", "from app.cli import main; main()", *words],
             cwd=self.directory,
             env=environment | self.variables | variables,

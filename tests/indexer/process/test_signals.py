@@ -21,7 +21,7 @@ from indexer.sync import SyncOptions
 from indexer.writer import LedgerWriter
 from ledger.database import open_engine
 from tests.indexer.process.conftest import Ledgers, dump_of
-from tests.rigs.commands import Place, wait_for
+from tests.rigs.commands import PATIENCE_SECONDS, Place, wait_for
 from tests.rigs.killable_index import FUNDS, Moment, index_forked, name_of_work, served_recording
 from tests.rigs.tables import assert_same_tables
 
@@ -115,7 +115,7 @@ def test_a_sigterm_at_any_moment_of_run_ends_cleanly_in_time(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(moment)
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=STOP_SECONDS)
+            _, err = process.communicate(timeout=PATIENCE_SECONDS)  # It says itself what did not stop in time.
         assert process.returncode == 0, f"told to stop after {moment:.2f} s: {err}"
         assert "Traceback" not in err
         assert "did not stop" not in err

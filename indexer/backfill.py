@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from indexer.adapter import AdapterError, LogFilter
 from indexer.commit import ChainLedger
-from indexer.facts import Prepared
+from indexer.facts import Prepared, Rows
 from indexer.rpc.reader import ChainReader
+from indexer.scan.blooms import ChainBlooms
 from indexer.scan.children import FamilyFetcher, Sighting
 from indexer.scan.fetch import Fetched, LogFetcher
 from indexer.scan.opinion import SecondOpinion
 from indexer.scan.planner import Stretch, holes, plan
 from indexer.scan.ranges import RangeSizer
-from indexer.scan.verify import ChainBlooms
 from ledger.kinds import BlockStatus
 
 AHEAD = 4
@@ -42,25 +42,41 @@ class Backfill:
         return plan({segment: holes(interval, covered[segment]) for segment, interval in wanted.items()})
 
     async def fill(self, stretch: Stretch, segments: Mapping[int, Prepared], done: Done) -> None:
-        """Fetches and commits one stretch; `done` hears of each commit and of segments that failed."""
+        """Fetches and commits one stretch; `done` hears of each commit and of segments that failed.
+
+        While one range is written the rows of the next are made: the database needs no interpreter meanwhile.
+        """
         wanted = [segments[segment] for segment in sorted(stretch.segments)]
         fetcher = FamilyFetcher(wanted, self._fetcher_of, late_fetcher_of=self._late_fetcher_of)
         ranges = self._ranges(stretch)
         flying: deque[asyncio.Task[Sighting]] = deque()
+        writing: asyncio.Task[None] | None = None
         try:
             while True:
                 while len(flying) < AHEAD and (part := next(ranges, None)):
                     flying.append(asyncio.create_task(fetcher.fetch_final(*part)))
                 if not flying:
-                    return
+                    break
                 fetched = await fetcher.complete(await flying.popleft())
-                broken = await self._ledger.save(fetched, wanted, BlockStatus.FINALIZED)
-                wanted = [segment for segment in wanted if segment.id not in broken]
-                await done(fetched, broken)
+                rows = self._ledger.rows_of(fetched, wanted, BlockStatus.FINALIZED)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write(fetched, rows, wanted, done))
+                wanted = [segment for segment in wanted if segment.id not in rows.broken]
+        except asyncio.CancelledError:
+            if writing is not None:
+                writing.cancel()
+            raise
         finally:
             for task in flying:
                 task.cancel()
             await asyncio.gather(*flying, return_exceptions=True)
+            if writing is not None:
+                await writing  # Whatever failed meanwhile: what is under way is known to be written, or not.
+
+    async def _write(self, fetched: Fetched, rows: Rows, segments: Sequence[Prepared], done: Done) -> None:
+        await self._ledger.commit(fetched, rows, segments)
+        await done(fetched, rows.broken)
 
     def _fetcher_of(self, filters: Sequence[LogFilter]) -> LogFetcher:
         return self._sized_fetcher(filters, self._sizer)

@@ -221,18 +221,26 @@ class ChainLedger:
         self.finalized = anchor.number
         self._tail = self._tail and self._tail.anchored(BlockRef(anchor.number, anchor.hash))
 
-    async def save(
-        self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus
-    ) -> dict[int, AdapterError]:
-        """Rows, coverage and cursor of a range in one transaction. Returns the segments that could not be decoded.
+    def rows_of(self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus) -> Rows:
+        """What `commit` is to write of a range; nothing is asked or changed, so it may go on beside a commit."""
+        if self._rows is None:
+            raise RuntimeError("ChainLedger.open comes before rows_of")
+        return self._rows.rows_of(fetched, segments, status)
+
+    async def commit(self, fetched: Fetched, rows: Rows, segments: Sequence[Prepared]) -> None:
+        """Rows, coverage and cursor of a range in one transaction.
 
         The cursor moves when the range ends above it; a hole filled behind it leaves it where it is.
         """
-        if self._rows is None:
-            raise RuntimeError("ChainLedger.open comes before save")
-        rows = self._rows.rows_of(fetched, segments, status)
         sound = [segment for segment in segments if segment.id not in rows.broken]
         await self._move(self._ahead(fetched.end), lambda session: self._insert(session, fetched, rows, sound))
+
+    async def save(
+        self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus
+    ) -> dict[int, AdapterError]:
+        """Both at once. Returns the segments that could not be decoded."""
+        rows = self.rows_of(fetched, segments, status)
+        await self.commit(fetched, rows, segments)
         return rows.broken
 
     def _insert(self, session: Session, fetched: Fetched, rows: Rows, sound: Sequence[Prepared]) -> None:

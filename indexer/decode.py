@@ -12,19 +12,18 @@ def decode_logs(adapter: Adapter, logs: Sequence[Log]) -> list[Sequence[FactDraf
 
     Raises AdapterError naming block, log and contract when a log has another layout than the shape says.
     """
-    facts = [decode_log(adapter, log) for log in logs]
-    return attributed(adapter, logs, facts) if isinstance(adapter, Attributing) else facts
-
-
-def decode_log(adapter: Adapter, log: Log) -> Sequence[FactDraft]:
-    """The facts of one log before attribution; foreign errors get the log's place."""
+    facts: list[Sequence[FactDraft]] = []
+    decode = adapter.decode
     try:
-        return adapter.decode(log)
+        for log in logs:
+            facts.append(decode(log))
     except (WordsError, ValueError, IndexError) as error:
+        failed = logs[len(facts)]
         raise AdapterError(
-            f"log {int(log.log_index, 16)} of block {int(log.block_number, 16)} from {log.address} cannot be decoded "
-            f"({error}): does the fund's file name the right contract?"
+            f"log {int(failed.log_index, 16)} of block {int(failed.block_number, 16)} from {failed.address} cannot be "
+            f"decoded ({error}): does the fund's file name the right contract?"
         ) from error
+    return attributed(adapter, logs, facts) if isinstance(adapter, Attributing) else facts
 
 
 def attributed(

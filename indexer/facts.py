@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, Self, TypeVar
 
 from indexer.adapter import AdapterError, Discovering, FactDraft, Log, LogFilter
 from indexer.decode import decode_logs
@@ -11,15 +12,17 @@ from indexer.lanes import Tracked
 from indexer.rpc.reader import Header
 from indexer.scan.children import Family
 from indexer.scan.fetch import Fetched
-from indexer.scan.filters import digest_of, matching, shared_out
-from indexer.scan.verify import by_block, quantity
+from indexer.scan.filters import Sharing, digest_of, matching
+from indexer.scan.verify import portions, quantity
 from ledger.blocks import BlockRow
 from ledger.columns import INT256_MIN, UINT256_MAX
 from ledger.kinds import BlockStatus
+from ledger.logs import FACT_COLUMNS, LOG_COLUMNS
 from ledger.tables import RawLog
 
-Placed = tuple[tuple[Any, ...], datetime]
-"""A row of `raw_log` and the time of its block."""
+T = TypeVar("T")
+
+NUMBER_AT = LOG_COLUMNS.index("block_number")
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,20 @@ def prepare(tracked: Tracked, start: int) -> Prepared:
 
 @dataclass
 class Rows:
-    """What one commit writes, in the order of the ledger's column tuples, and which segments could not be decoded."""
+    """What one commit writes, and which segments could not be decoded.
+
+    Logs and facts are columns, in the order of LOG_COLUMNS and FACT_COLUMNS.
+    """
 
     blocks: list[BlockRow] = field(default_factory=list)
-    logs: list[tuple[Any, ...]] = field(default_factory=list)
-    facts: list[tuple[Any, ...]] = field(default_factory=list)
+    logs: list[list[Any]] = field(default_factory=lambda: empty_columns(LOG_COLUMNS))
+    facts: list[list[Any]] = field(default_factory=lambda: empty_columns(FACT_COLUMNS))
     broken: dict[int, AdapterError] = field(default_factory=dict)
+
+    @property
+    def log_count(self) -> int:
+        """How many raw logs."""
+        return len(self.logs[0])
 
 
 def block_row(chain_id: int, header: Header, status: BlockStatus) -> BlockRow:
@@ -80,6 +91,36 @@ def log_of(row: RawLog) -> Log:
     )
 
 
+@dataclass(frozen=True)
+class Portion:
+    """Some logs of a range, whole blocks, with what their rows need of their places, column by column."""
+
+    logs: Sequence[Log]
+    numbers: list[int]
+    hashes: list[str]
+    times: list[datetime]
+    indexes: list[int]
+    transactions: list[str]
+
+    @classmethod
+    def of(cls, logs: Sequence[Log], headers: Mapping[int, Header]) -> Self:
+        """What a block's header says is looked up once for all its logs."""
+        texts = [log.block_number for log in logs]
+        blocks = {text: headers[quantity(text)] for text in set(texts)}
+        times = {text: header.time for text, header in blocks.items()}
+        found = [blocks[text] for text in texts]
+        indexes = [log.log_index for log in logs]
+        numbers = {text: quantity(text) for text in set(indexes)}
+        return cls(
+            logs,
+            numbers=[header.number for header in found],
+            hashes=[header.hash for header in found],
+            times=[times[text] for text in texts],
+            indexes=[numbers[text] for text in indexes],
+            transactions=[log.transaction_hash for log in logs],
+        )
+
+
 class RowMaker:
     """Makes rows for one chain. `asset_ids`: address → id."""
 
@@ -89,72 +130,129 @@ class RowMaker:
 
     def rows_of(self, fetched: Fetched, segments: Iterable[Prepared], status: BlockStatus) -> Rows:
         """All rows of a range. Final blocks without logs get none; those above finality are all kept."""
-        rows = Rows()
-        placed = self._placed(fetched)
-        kept: set[int] = set()
-        wanted = list(segments)
-        own = shared_out([segment.filters for segment in wanted], fetched.logs)
-        for segment, all_matched in zip(wanted, own, strict=True):
-            matched = since(segment.start, all_matched, placed)
-            kept.update(matched)  # Also what cannot be decoded: a better decoder finds it in the ledger.
-            try:
-                places = matched
-                if segment.family is not None:
-                    places = since(segment.start, places_of(segment.wanted(fetched.logs), fetched.logs), placed)
-                drafts = decode_logs(segment.tracked.adapter, [fetched.logs[place] for place in places])
-                facts = self._fact_rows(segment.tracked, [placed[place] for place in places], drafts)
-            except AdapterError as error:
-                rows.broken[segment.id] = error
-                continue
-            rows.facts += facts
-            kept.update(places)
-        rows.logs = [placed[place][0] for place in sorted(kept)]
-        numbers = {row[3] for row in rows.logs}
+        rows, wanted = Rows(), list(segments)
+        facts = {segment.id: empty_columns(FACT_COLUMNS) for segment in wanted}
+        sharing = Sharing([segment.filters for segment in wanted])
+        for logs in portions(fetched.logs):
+            portion = Portion.of(logs, fetched.headers)
+            kept = set[int]()
+            for segment, matched in zip(wanted, sharing.places(logs), strict=True):
+                kept.update(since(segment.start, matched, portion.numbers))
+                if segment.id in rows.broken:
+                    continue
+                try:
+                    kept.update(self._decode(portion, segment, matched, facts[segment.id]))
+                except AdapterError as error:
+                    # Its logs are kept all the same: a better decoder finds them in the ledger.
+                    rows.broken[segment.id] = error
+            extend(rows.logs, self._log_columns(portion, sorted(kept)))
+        for segment in wanted:
+            if segment.id not in rows.broken:
+                extend(rows.facts, facts[segment.id])
+        numbers = set(rows.logs[NUMBER_AT])
         headers = [h for h in fetched.headers.values() if status is BlockStatus.UNFINALIZED or h.number in numbers]
         rows.blocks = [block_row(self._chain_id, header, status) for header in headers]
         return rows
 
-    def _placed(self, fetched: Fetched) -> list[Placed]:
-        """Each log as a row of `raw_log`, and the time of its block; one text and one time for all rows of a block."""
-        placed: list[Placed] = []
-        for number, logs in by_block(fetched.logs).items():
-            header = fetched.headers[number]
-            chain_id, block_hash, time = self._chain_id, header.hash, header.time
-            for log in logs:
-                index, topics = quantity(log.log_index), ",".join(log.topics)
-                row = (chain_id, block_hash, index, number, log.transaction_hash, log.address, topics, log.data)
-                placed.append((row, time))
-        return placed
-
-    def _fact_rows(
-        self, tracked: Tracked, placed: Sequence[Placed], decoded: Sequence[Sequence[FactDraft]]
-    ) -> list[tuple[Any, ...]]:
-        segment_id, decoder = tracked.segment_id, f"{tracked.shape}@{tracked.adapter.version}"
-        find_asset_id = self._asset_ids.get
-        rows = []
-        for (log, time), drafts in zip(placed, decoded, strict=True):
-            chain_id, block_hash, log_index, number, tx_hash = log[:5]
-            for fact_no, draft in enumerate(drafts):
-                amount, asset, source, side = draft.amount_raw, draft.asset, draft.source, draft.side
-                if amount is not None and not INT256_MIN <= amount <= UINT256_MAX:
-                    raise AdapterError(f"{draft.role} of log {log_index} in block {number}: {amount} is no word")
-                asset_id = None if asset is None else find_asset_id(asset)
-                # An asset that no fund file lists is kept by address, so that nothing is lost.
-                is_named = asset is None or asset_id is not None
-                rows.append((
-                    chain_id, block_hash, log_index, fact_no, segment_id, number, time, tx_hash,
-                    draft.role._value_, source and source._value_, side and side._value_,
-                    amount, asset_id, draft.account, draft.market,
-                    draft.detail if is_named else {**(draft.detail or {}), "asset": asset}, decoder,
-                ))  # fmt: skip
-        return rows
-
-
-def since(start: int, places: Sequence[int], placed: Sequence[Placed]) -> Sequence[int]:
-    """Those of the places, ascending, that a segment wants: a live block may lie before its first one."""
-    if not places or placed[places[0]][0][3] >= start:
+    def _decode(
+        self, portion: Portion, segment: Prepared, matched: Sequence[int], facts: Sequence[list[Any]]
+    ) -> Sequence[int]:
+        """Adds one segment's facts to `facts`; the places of the logs they come from. Raises AdapterError."""
+        if segment.family is not None:
+            matched = places_of(segment.wanted(portion.logs), portion.logs)
+        places = since(segment.start, matched, portion.numbers)
+        drafts = decode_logs(segment.tracked.adapter, picked(portion.logs, places))
+        extend(facts, self._fact_columns(portion, segment.tracked, places, drafts))
         return places
-    return [place for place in places if placed[place][0][3] >= start]
+
+    def _log_columns(self, portion: Portion, places: Sequence[int]) -> list[list[Any]]:
+        """These logs in the order of LOG_COLUMNS."""
+        logs = picked(portion.logs, places)
+        return [
+            [self._chain_id] * len(places),
+            picked(portion.hashes, places),
+            picked(portion.indexes, places),
+            picked(portion.numbers, places),
+            picked(portion.transactions, places),
+            [log.address for log in logs],
+            [",".join(log.topics) for log in logs],
+            [log.data for log in logs],
+        ]
+
+    def _fact_columns(
+        self, portion: Portion, tracked: Tracked, places: Sequence[int], decoded: Sequence[Sequence[FactDraft]]
+    ) -> list[list[Any]]:
+        """One segment's facts in the order of FACT_COLUMNS. `decoded`: the drafts of the log at each place."""
+        drafts = list(chain.from_iterable(decoded))
+        counts = list(map(len, decoded))
+        of_facts = [place for place, count in zip(places, counts, strict=True) for _ in range(count)]
+        numbers, indexes = picked(portion.numbers, of_facts), picked(portion.indexes, of_facts)
+        amounts, assets = [draft.amount_raw for draft in drafts], [draft.asset for draft in drafts]
+        check_words(amounts, drafts, numbers, indexes)
+        asset_ids, details = (
+            [None if asset is None else self._asset_ids.get(asset) for asset in assets],
+            [draft.detail for draft in drafts],
+        )
+        if asset_ids.count(None) > assets.count(None):
+            # An asset that no fund file lists is kept by address, so that nothing is lost.
+            details = [
+                detail if asset is None or asset_id is not None else {**(detail or {}), "asset": asset}
+                for detail, asset, asset_id in zip(details, assets, asset_ids, strict=True)
+            ]
+        return [
+            [self._chain_id] * len(drafts),
+            picked(portion.hashes, of_facts),
+            indexes,
+            [fact_no for count in counts for fact_no in range(count)],
+            [tracked.segment_id] * len(drafts),
+            numbers,
+            picked(portion.times, of_facts),
+            picked(portion.transactions, of_facts),
+            [draft.role._value_ for draft in drafts],
+            [draft.source and draft.source._value_ for draft in drafts],
+            [draft.side and draft.side._value_ for draft in drafts],
+            amounts,
+            asset_ids,
+            [draft.account for draft in drafts],
+            [draft.market for draft in drafts],
+            details,
+            [f"{tracked.shape}@{tracked.adapter.version}"] * len(drafts),
+        ]
+
+
+def empty_columns(names: Sequence[str]) -> list[list[Any]]:
+    """As many columns as names, without a row."""
+    return [[] for _ in names]
+
+
+def extend(columns: Sequence[list[Any]], more: Sequence[list[Any]]) -> None:
+    """Adds rows to columns."""
+    for column, others in zip(columns, more, strict=True):
+        column.extend(others)
+
+
+def check_words(
+    amounts: Sequence[int | None], drafts: Sequence[FactDraft], numbers: Sequence[int], indexes: Sequence[int]
+) -> None:
+    """Raises AdapterError, with the log's place, for an amount that no word of the chain can hold."""
+    given = [amount for amount in amounts if amount is not None]
+    if not given or (min(given) >= INT256_MIN and max(given) <= UINT256_MAX):
+        return
+    for amount, draft, number, index in zip(amounts, drafts, numbers, indexes, strict=True):
+        if amount is not None and not INT256_MIN <= amount <= UINT256_MAX:
+            raise AdapterError(f"{draft.role} of log {index} in block {number}: {amount} is no word")
+
+
+def picked(column: Sequence[T], places: Iterable[int]) -> list[T]:
+    """The values at these places."""
+    return [column[place] for place in places]
+
+
+def since(start: int, places: Sequence[int], numbers: Sequence[int]) -> Sequence[int]:
+    """Those of the places, ascending, that a segment wants: a live block may lie before its first one."""
+    if not places or numbers[places[0]] >= start:
+        return places
+    return [place for place in places if numbers[place] >= start]
 
 
 def places_of(chosen: Sequence[Log], logs: Sequence[Log]) -> list[int]:

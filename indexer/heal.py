@@ -18,10 +18,11 @@ from indexer.rebuild import Rebuild
 from indexer.reconcile import Suspect
 from indexer.rpc.errors import ChainError, UntruthError
 from indexer.rpc.reader import ChainReader, Header
+from indexer.scan.blooms import BloomCheck
 from indexer.scan.fetch import Fetched
 from indexer.scan.filters import matching, merge_filters
 from indexer.scan.opinion import find_proof
-from indexer.scan.verify import by_block, check_blooms, check_headers
+from indexer.scan.verify import by_block, check_headers
 from indexer.suspects import ExpectedBalance
 from indexer.writer import LedgerWriter
 from ledger.blocks import insert_blocks
@@ -155,8 +156,9 @@ class Healer:
             try:
                 parts = await self._reader.logs_of(filters, [header.hash for header in headers], without=asked)
                 logs = [each for part in parts for each in part.logs]
-                check_headers(logs, {header.number: header for header in headers}, parts[0].provider)
-                check_blooms(logs, {header.number: header for header in headers}, parts[0].provider)
+                blocks, provider = by_block(logs), parts[0].provider
+                check_headers(blocks, {header.number: header for header in headers}, provider)
+                BloomCheck(filters).suspects(blocks, headers, provider)
             except UntruthError as error:
                 log.warning("%s", error)
                 continue
@@ -200,7 +202,7 @@ class Mender:
         rows = self._rows.rows_of(
             Fetched(header.number, header.number, logs, {header.number: header}, 0), concerned, BlockStatus.FINALIZED
         )
-        if not rows.logs or not self._has_block(header):
+        if not rows.log_count or not self._has_block(header):
             return 0
         insert_logs(self._session, rows.logs)
         for segment in concerned:
@@ -209,7 +211,7 @@ class Mender:
                 # What a child emitted since was never asked for: those blocks are a hole from here on.
                 above, now = header.number - 1, header.time
                 cut_coverage(self._session, self._chain_id, above, segment_id=segment.id, now=now)
-        return len(rows.logs)
+        return rows.log_count
 
     def _covers(self, segment: Prepared, number: int) -> bool:
         return any(first <= number <= last for first, last in self._covered[segment.id])

@@ -117,16 +117,25 @@ class Word:
         return f"checked_{number[1]}int({self.cut()}, {number[2]})"
 
 
-def compile_words(words: Sequence[Word], arguments: str) -> Callable[..., tuple[Any, ...]]:
-    """A function of `arguments` that answers one value per word; addresses are looked at together before any is cut."""
-    body = "".join(f"{word.value}, " for word in words)
+def compile_words(
+    words: Sequence[Word], arguments: str, *, layout: str = "", refuse_layout: Callable[..., NoReturn] | None = None
+) -> Callable[..., tuple[Any, ...]]:
+    """A function of `arguments` that answers one value per word; addresses are looked at together before any is cut.
+
+    `layout`: Python that must be true first; else `refuse_layout` is called with the arguments.
+    """
+    text = f"({''.join(f'{word.value}, ' for word in words)})"
     addresses = [word for word in words if word.type == "address"]
-    guard = " == ".join(["PADDING", *(word.cut(0, 24) for word in addresses)])
-    refusal = f"refuse_padding({', '.join(word.cut() for word in addresses)})"
-    text = f"lambda {arguments}: ({body})" + (f" if {guard} else {refusal}" if addresses else "")
+    if addresses:
+        paddings = " == ".join(["PADDING", *(word.cut(0, 24) for word in addresses)])
+        text = f"({text} if {paddings} else refuse_padding({', '.join(word.cut() for word in addresses)}))"
+    if layout:
+        text = f"{text} if {layout} else refuse_layout({arguments})"
     names = {f.__name__: f for f in (checked_uint, checked_int, checked_bool, refuse_padding)}
     # The text is made from our own signatures only, never from chain data.
-    compiled: Callable[..., tuple[Any, ...]] = eval(text, {**names, "PADDING": PADDING})
+    compiled: Callable[..., tuple[Any, ...]] = eval(
+        f"lambda {arguments}: {text}", {**names, "PADDING": PADDING, "refuse_layout": refuse_layout}
+    )
     return compiled
 
 
@@ -143,7 +152,8 @@ class Event:
         self.data_length = 2 + WORD * (len(self.parameters) - self.indexed_count)
 
     @cached_property
-    def _cut(self) -> Callable[..., tuple[Any, ...]]:
+    def values(self) -> Callable[[Emitted], tuple[Any, ...]]:
+        """The parameters' values of a log in the signature's order; raises WordsError when it has another layout."""
         words, topic, start = [], 1, 2
         for parameter in self.parameters:
             if parameter.is_indexed:
@@ -152,17 +162,14 @@ class Event:
             else:
                 words.append(Word(parameter.type, "d", start))
                 start += WORD
-        return compile_words(words, "t, d")
+        layout = f"len(t := log.topics) == {topic} and len(d := log.data) == {start}"
+        return compile_words(words, "log", layout=layout, refuse_layout=self._refuse_layout)
 
-    def values(self, log: Emitted) -> tuple[Any, ...]:
-        """The parameters' values in the signature's order; raises WordsError when the log has another layout."""
-        topics, data = log.topics, log.data
-        if len(topics) != self.indexed_count + 1 or len(data) != self.data_length:
-            raise WordsError(
-                f"{self.canonical}: {len(topics)} topics and {len(data) // 2 - 1} bytes of data, expected "
-                f"{self.indexed_count + 1} and {self.data_length // 2 - 1}: another event of the same name?"
-            )
-        return self._cut(topics, data)
+    def _refuse_layout(self, log: Emitted) -> NoReturn:
+        raise WordsError(
+            f"{self.canonical}: {len(log.topics)} topics and {len(log.data) // 2 - 1} bytes of data, expected "
+            f"{self.indexed_count + 1} and {self.data_length // 2 - 1}: another event of the same name?"
+        )
 
 
 def flattened(member: str) -> list[Parameter]:

@@ -54,8 +54,7 @@ class _Exact(TypeDecorator[int]):
             return [self.process_bind_param(value, dialect) for value in values]  # It names the value that is wrong.
         if dialect.name == "postgresql":
             return values
-        to_text = self.to_text
-        return [None if value is None else to_text(value) for value in values]
+        return self.to_texts(values)
 
     def _checked(self, value: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -67,6 +66,11 @@ class _Exact(TypeDecorator[int]):
     @abstractmethod
     def to_text(self, value: int) -> str:
         """The text SQLite stores: sorts as the number does."""
+
+    def to_texts(self, values: Sequence[int | None]) -> Sequence[str | None]:
+        """The same for a column."""
+        to_text = self.to_text
+        return [None if value is None else to_text(value) for value in values]
 
     @abstractmethod
     def from_text(self, text: str) -> int:
@@ -92,10 +96,19 @@ class Int256(_Exact):
     cache_ok = True
     low, high = INT256_MIN, UINT256_MAX
     _complement = 10**DIGITS
+    _zeros = tuple("1" + "0" * (DIGITS - length) for length in range(DIGITS + 1))
+    """Before a number of that many digits: cut once, for they come by the million."""
 
     def to_text(self, value: int) -> str:
         # A sign that sorts, then ten's complement: -1 comes after -2 and before 0.
         return "1" + str(value).zfill(DIGITS) if value >= 0 else "0" + str(self._complement + value).zfill(DIGITS)
+
+    def to_texts(self, values: Sequence[int | None]) -> Sequence[str | None]:
+        zeros, to_text = self._zeros, self.to_text
+        return [
+            None if value is None else zeros[len(text := str(value))] + text if value >= 0 else to_text(value)
+            for value in values
+        ]
 
     def from_text(self, text: str) -> int:
         number = int(text[1:])
@@ -140,6 +153,12 @@ class UtcTime(TypeDecorator[datetime]):
             raise ColumnError(f"{value!r} has no time zone; times in the ledger are aware UTC")
         aware = value.astimezone(UTC)
         return aware if dialect.name == "postgresql" else aware.replace(tzinfo=None)
+
+    def convert(self, values: Sequence[datetime | None], dialect: Dialect) -> Sequence[Any]:
+        """A whole column at once: the rows of a block share a time, so each is converted once."""
+        convert = converter(self, dialect)
+        converted = {value: value if convert is None else convert(value) for value in set(values)}
+        return list(map(converted.__getitem__, values))
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -199,18 +218,23 @@ ColumnConverter = Callable[[Sequence[Any]], Sequence[Any]]
 HEX_DIGITS = b"0123456789abcdef"
 
 
-def is_hex(texts: Collection[str], size: int) -> bool:
+def is_hex(texts: Collection[str], size: int, *, words: int | None = None) -> bool:
     """Whether each text is 0x and `size` bytes of hex digits in lower case.
 
-    Few passes over all of them joined, none over each: millions of hashes and topics come this way.
+    `words`: how many there are where a text may be several joined by commas. Few passes over all of them joined, none
+    over each: millions of hashes and topics come this way.
     """
-    length, joined = 2 + 2 * size, "".join(texts)
+    count, step, joined = len(texts) if words is None else words, 3 + 2 * size, ",".join(texts)
+    if not count:
+        return not joined
+    # As many commas as must be, each where one must be: so every word is as long as it must be.
     return (
-        set(map(len, texts)) <= {length}
-        and joined[0::length] == "0" * len(texts)
-        and joined[1::length] == "x" * len(texts)
+        len(joined) == count * step - 1
+        and joined[step - 1 :: step] == "," * (count - 1)
+        and joined[0::step] == "0" * count
+        and joined[1::step] == "x" * count
         and joined.isascii()
-        and joined.encode().translate(None, HEX_DIGITS) == b"x" * len(texts)
+        and joined.encode().translate(None, HEX_DIGITS) == b"x," * (count - 1) + b"x"
     )
 
 
@@ -221,10 +245,10 @@ def converter(column_type: TypeEngine[Any], dialect: Dialect) -> Converter | Non
 
 def column_converter(column_type: TypeEngine[Any], dialect: Dialect) -> ColumnConverter | None:
     """The same for one column of many rows."""
-    if isinstance(column_type, _Hex | _Exact):
+    if isinstance(column_type, _Hex | _Exact | UtcTime):
         return partial(column_type.convert, dialect=dialect)
     if isinstance(column_type, JSON):  # SQLAlchemy's own wraps the value for the driver, which COPY does not pass.
-        return partial(convert_each, json_text)
+        return json_texts
     single = converter(column_type, dialect)
     return None if single is None else partial(convert_each, single)
 
@@ -234,8 +258,12 @@ def json_text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def json_texts(values: Sequence[Any]) -> list[str | None]:
+    """A whole column of it; None is no value and not JSON's null."""
+    encode = msgspec.json.Encoder().encode
+    return [None if value is None else encode(value).decode() for value in values]
+
+
 def convert_each(convert: Converter, values: Sequence[Any]) -> list[Any]:
-    """Converts value by value, but one object (the time that all rows of a block share) only once."""
-    distinct = {id(value): value for value in values if value is not None}
-    converted = {id(None): None} | {key: convert(value) for key, value in distinct.items()}
-    return [converted[id(value)] for value in values]
+    """Converts value by value."""
+    return [None if value is None else convert(value) for value in values]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Column, Connection, Dialect, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlmodel import Session, SQLModel
@@ -22,10 +23,12 @@ from ledger.errors import LOCK_SECONDS, LedgerOutdatedError, LedgerUnreachableEr
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 COPY_FROM_ROWS = 200  # Below this a savepoint and COPY cost more than executemany.
-ROWS_A_STATEMENT = (1_000, 100, 10, 1)
+ROWS_A_STATEMENT = (500, 50, 5, 1)
 """SQLite takes 32,766 values in one statement; few lengths, so that each is prepared once."""
 PAGE_BYTES = 16_384  # Of a new SQLite file: a row of ours is half a kilobyte, and each page is a call to the system.
 NULL = "\\N"
+Columns = Sequence[Sequence[Any]]
+"""Values of many rows, column by column, all of one length."""
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 IDLE_SECONDS = 300
 """A transaction of ours may be silent this long; rendering all pages from one look takes the longest."""
@@ -149,67 +152,89 @@ def insert_rows(session: Session, model: type[SQLModel], columns: Sequence[str],
 
     `rows`: n × len(columns), values as the column types take them (int, aware datetime, 0x text). Nothing is committed.
     """
+    insert_columns(session, model, columns, list(zip(*rows, strict=True)))
+
+
+def insert_columns(session: Session, model: type[SQLModel], names: Sequence[str], columns: Columns) -> None:
+    """The same, given as columns: len(names) × n. What comes by the million is never made into rows in Python."""
+    if not columns or not columns[0]:
+        return
     table: Table = model.__table__  # type: ignore[attr-defined]
     connection = session.connection()
-    values = _converted([table.c[name] for name in columns], rows, connection.dialect)
-    if not values:
-        return
-    names = ", ".join(f'"{name}"' for name in columns)
+    batch = _Batch(table, names, columns, connection.dialect)
     if connection.dialect.name == "sqlite":
-        _insert_many(connection, f'INSERT INTO "{table.name}" ({names})', values)
-    elif len(values[0]) >= COPY_FROM_ROWS:
-        _copy(connection, table.name, names, values)
+        _insert_many(connection, batch)
+    elif batch.count >= COPY_FROM_ROWS:
+        _copy(connection, batch)
     else:
-        marks = ", ".join(["%s"] * len(columns))
-        statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING'
-        connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
+        marks = ", ".join(["%s"] * len(names))
+        statement = f'INSERT INTO "{table.name}" ({batch.names}) VALUES ({marks}) ON CONFLICT DO NOTHING'
+        connection.exec_driver_sql(statement, list(zip(*batch.values(0, batch.count), strict=True)))
 
 
-def _converted(columns: Sequence[Column[Any]], rows: Iterable[Sequence[Any]], dialect: Dialect) -> list[Sequence[Any]]:
-    """The rows as columns, as the driver takes them: most columns need a look but no change."""
-    turned: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    for at, column in enumerate(columns if turned else ()):
-        convert = column_converter(column.type, dialect)
-        if convert is not None:
-            turned[at] = convert(turned[at])
-    return turned
+class _Batch:
+    """Rows for one table, as columns; they are converted portion by portion, so that each stays in the cache."""
+
+    def __init__(self, table: Table, names: Sequence[str], columns: Columns, dialect: Dialect) -> None:
+        self.table = table.name
+        self.names = ", ".join(f'"{name}"' for name in names)
+        self.nullable = [table.c[name].nullable for name in names]
+        self.count = len(columns[0])
+        self._columns = columns
+        self._converters = [column_converter(table.c[name].type, dialect) for name in names]
+
+    def values(self, first: int, size: int) -> list[Sequence[Any]]:
+        """These rows, still as columns, as the driver takes them: most need a look but no change."""
+        parts = [column[first : first + size] for column in self._columns]
+        return [part if to is None else to(part) for part, to in zip(parts, self._converters, strict=True)]
 
 
-def _insert_many(connection: Connection, into: str, values: Sequence[Sequence[Any]]) -> None:
-    """Long statements: SQLite works through one without the interpreter's lock, so the chain is read meanwhile."""
-    width, at = len(values), 0
-    row = "(" + ", ".join("?" * width) + ")"
+def _insert_many(connection: Connection, batch: _Batch) -> None:
+    """Long statements: SQLite works through one without the interpreter's lock, so the chain is read meanwhile.
+
+    The driver takes several times as long over a NULL as over a text, so the empty text stands for it where no value is
+    empty.
+    """
+    at, width = 0, len(batch.nullable)
     for size in ROWS_A_STATEMENT:
-        statement = f"{into} VALUES {', '.join([row] * size)} ON CONFLICT DO NOTHING"
-        while at + size <= len(values[0]):
+        while at + size <= batch.count:
+            marks = ["?"] * width
             flat: list[Any] = [None] * (width * size)
-            for place, column in enumerate(values):
-                flat[place::width] = column[at : at + size]
-            connection.exec_driver_sql(statement, tuple(flat))
+            for place, column in enumerate(batch.values(at, size)):
+                if batch.nullable[place] and "" not in column and set(map(type, column)) <= {str, NoneType}:
+                    marks[place] = "NULLIF(?, '')"
+                    flat[place::width] = [value or "" for value in column]
+                else:
+                    flat[place::width] = column
+            rows = ", ".join([f"({', '.join(marks)})"] * size)
+            connection.exec_driver_sql(
+                f'INSERT INTO "{batch.table}" ({batch.names}) VALUES {rows} ON CONFLICT DO NOTHING', tuple(flat)
+            )
             at += size
 
 
-def _copy(connection: Connection, table: str, names: str, values: Sequence[Sequence[Any]]) -> None:
+def _copy(connection: Connection, batch: _Batch) -> None:
     """COPY into the table itself; only where a row is there already does it go by way of a temporary table."""
     try:
         with connection.begin_nested():
-            _copy_into(connection, table, names, values)
+            _copy_into(connection, batch.table, batch)
     except UniqueViolation:
-        stage = f"stage_{table}"
+        stage = f"stage_{batch.table}"
         connection.exec_driver_sql(
-            f'CREATE TEMP TABLE "{stage}" ON COMMIT DROP AS SELECT {names} FROM "{table}" WITH NO DATA'
+            f'CREATE TEMP TABLE "{stage}" ON COMMIT DROP AS SELECT {batch.names} FROM "{batch.table}" WITH NO DATA'
         )
-        _copy_into(connection, stage, names, values)
+        _copy_into(connection, stage, batch)
         connection.exec_driver_sql(
-            f'INSERT INTO "{table}" ({names}) SELECT {names} FROM "{stage}" ON CONFLICT DO NOTHING'
+            f'INSERT INTO "{batch.table}" ({batch.names}) SELECT {batch.names} FROM "{stage}" ON CONFLICT DO NOTHING'
         )
         connection.exec_driver_sql(f'DROP TABLE "{stage}"')
 
 
-def _copy_into(connection: Connection, table: str, names: str, values: Sequence[Sequence[Any]]) -> None:
+def _copy_into(connection: Connection, table: str, batch: _Batch) -> None:
     raw: Any = connection.connection.driver_connection
-    with raw.cursor() as cursor, cursor.copy(f'COPY "{table}" ({names}) FROM STDIN') as copy:
-        copy.write(copy_text(values))
+    with raw.cursor() as cursor, cursor.copy(f'COPY "{table}" ({batch.names}) FROM STDIN') as copy:
+        for at in range(0, batch.count, ROWS_A_STATEMENT[0]):
+            copy.write(copy_text(batch.values(at, ROWS_A_STATEMENT[0])))
 
 
 def copy_text(columns: Sequence[Sequence[Any]]) -> str:

@@ -1,12 +1,11 @@
 """Raw logs and the facts decoded from them, in bulk. Nothing here commits."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from ledger.database import insert_rows
+from ledger.database import Columns, insert_columns
 from ledger.tables import Asset, Fact, RawLog
 
 LOG_COLUMNS = ("chain_id", "block_hash", "log_index", "block_number", "tx_hash", "address", "topics", "data")
@@ -31,14 +30,14 @@ FACT_COLUMNS = (
 )
 
 
-def insert_logs(session: Session, rows: Iterable[Sequence[Any]]) -> None:
-    """Adds raw logs, values in the order of LOG_COLUMNS; a log that is there stays."""
-    insert_rows(session, RawLog, LOG_COLUMNS, rows)
+def insert_logs(session: Session, columns: Columns) -> None:
+    """Adds raw logs, column by column in the order of LOG_COLUMNS; a log that is there stays."""
+    insert_columns(session, RawLog, LOG_COLUMNS, columns)
 
 
-def insert_facts(session: Session, rows: Iterable[Sequence[Any]]) -> None:
-    """Adds facts, values in the order of FACT_COLUMNS; a fact that is there stays."""
-    insert_rows(session, Fact, FACT_COLUMNS, rows)
+def insert_facts(session: Session, columns: Columns) -> None:
+    """Adds facts, column by column in the order of FACT_COLUMNS; a fact that is there stays."""
+    insert_columns(session, Fact, FACT_COLUMNS, columns)
 
 
 def walk_logs_by(session: Session, chain_id: int, addresses: Collection[str], *, above: int) -> Iterator[RawLog]:

@@ -36,7 +36,7 @@ from indexer.rpc.messages import (
 from indexer.rpc.metrics import ProviderMetrics
 from indexer.rpc.provider import About, Keeps, Pace, Provider
 from indexer.rpc.reader import CallAnswer, ChainTerms, Header, LogBatch, Receipts, Word
-from indexer.scan.verify import HEAD, SHAPE, logs_repeated, ordered_logs
+from indexer.scan.verify import HEAD, SHAPE, ordered_logs
 
 log = logging.getLogger(__name__)
 
@@ -212,10 +212,7 @@ class ProviderPool:
             if provider.head < last:
                 # A lagging node gives a partial list without any error.
                 raise UnavailableError(f"{provider.name}: its head {provider.head} is below block {last}")
-            where = f"{provider.name}: logs of {first}–{last}"
-            if any(logs_repeated(answer) for answer in answers):
-                raise UntruthError(f"{where}: the same log twice")
-            logs = ordered_logs((log for answer in answers for log in answer), first, last, where)
+            logs = ordered_logs(answers, first, last, f"{provider.name}: logs of {first}–{last}")
             return LogBatch(logs, provider.name, HEAD)
 
         return await self._failover.ask(
@@ -244,9 +241,7 @@ class ProviderPool:
 
     def _of_block(self, provider: Provider, block_hash: str, answers: list[Any]) -> LogBatch:
         where = f"{provider.name}: logs of block {block_hash}"
-        if any(logs_repeated(answer) for answer in answers):
-            raise UntruthError(f"{where}: the same log twice")
-        logs = ordered_logs((log for answer in answers for log in answer), 0, 2**63, where)
+        logs = ordered_logs(answers, 0, 2**63, where)
         if any(log.block_hash != block_hash for log in logs):
             raise UntruthError(f"{where}: logs of another block")
         return LogBatch(logs, provider.name, HEAD)
@@ -259,7 +254,7 @@ class ProviderPool:
             if receipts is None:
                 raise UnavailableError(f"{provider.name}: no receipts of block {number}")
             where = f"{provider.name}: receipts of block {number}"
-            logs = ordered_logs((log for receipt in receipts for log in receipt.logs), number, number, where)
+            logs = ordered_logs([[log for receipt in receipts for log in receipt.logs]], number, number, where)
             return LogBatch(logs, provider.name, SHAPE)
 
         return await self._failover.ask(work, Whom(about=About(Keeps.BLOCKS, number)))

@@ -220,7 +220,7 @@ def joined_logs(fetched: Fetched, more: Fetched) -> Fetched:
         if fetched.headers[number].hash != more.headers[number].hash:
             raise UntruthError(f"block {number} is {fetched.headers[number].hash} and {more.headers[number].hash}")
     once = [Verified(level, fetched.first, more.first - 1) for level in sorted({r.level for r in fetched.passed})]
-    logs = ordered_logs([*fetched.logs, *more.logs], fetched.first, fetched.last, "logs of children")
+    logs = ordered_logs([fetched.logs, more.logs], fetched.first, fetched.last, "logs of children")
     headers = {**fetched.headers, **more.headers}
     return replace(
         fetched,

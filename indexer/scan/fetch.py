@@ -7,21 +7,11 @@ from dataclasses import dataclass
 from indexer.adapter import Log, LogFilter
 from indexer.rpc.errors import AnswerTooLargeError, ChainError, NobodyElseError, RangeTooWideError, UntruthError
 from indexer.rpc.reader import ChainReader, Header, LogBatch
+from indexer.scan.blooms import BloomCheck, ChainBlooms, bloom_of
 from indexer.scan.filters import matching
 from indexer.scan.opinion import Opinion, SecondOpinion, find_proof
 from indexer.scan.ranges import RangeSizer
-from indexer.scan.verify import (
-    BLOOM,
-    HEAD,
-    ChainBlooms,
-    bloom_of,
-    by_block,
-    check_blooms,
-    check_headers,
-    quantity,
-    suspicious_blocks,
-    topics_asked,
-)
+from indexer.scan.verify import BLOOM, HEAD, by_block, check_headers, quantity
 from ledger.coverage import Verified
 
 ATTEMPTS = 4
@@ -68,7 +58,7 @@ class LogFetcher:
     ) -> None:
         self._reader = reader
         self._filters = filters
-        self._asked = topics_asked(filters)
+        self._bloom_check = BloomCheck(filters)
         self._sizer = sizer
         self._every_header = every_header
         self._opinion = opinion
@@ -134,7 +124,7 @@ class LogFetcher:
         elif self._every_header:
             headers = await self._reader.headers(range(first, last + 1))
         else:
-            headers = await self._reader.headers(sorted({*by_block(batch.logs), last}))
+            headers = await self._reader.headers(sorted({*numbers_of(batch.logs), last}))
         return {header.number: header for header in headers}
 
     async def _logs(self, first: int, last: int, liars: frozenset[str]) -> LogBatch:
@@ -169,11 +159,11 @@ class LogFetcher:
     async def _verify(self, batch: LogBatch, headers: Mapping[int, Header], *, is_dense: bool) -> int:
         """The level reached; raises UntruthError when the answer contradicts headers, blooms or another provider."""
         where = f"{batch.provider}: eth_getLogs"
-        check_headers(batch.logs, headers, where)
+        blocks = by_block(batch.logs)
+        check_headers(blocks, headers, where)
         if not await self._has_blooms(batch, headers):
             return batch.level
-        check_blooms(batch.logs, headers, where, self._asked)
-        suspects, has_blooms = suspicious_blocks(self._filters, batch.logs, headers.values())
+        suspects, has_blooms = self._bloom_check.suspects(blocks, headers.values(), where)
         for at in range(0, len(suspects), SUSPECTS_AT_ONCE):
             await self._ask_elsewhere(batch, suspects[at : at + SUSPECTS_AT_ONCE])
         return BLOOM if has_blooms and is_dense else batch.level
@@ -224,7 +214,12 @@ class LogFetcher:
 
 def needed_headers(logs: Sequence[Log], headers: Mapping[int, Header], last: int) -> Mapping[int, Header]:
     """Only the headers that rows need: those of a whole range would fill the memory."""
-    return {number: headers[number] for number in sorted({*by_block(logs), last})}
+    return {number: headers[number] for number in sorted({*numbers_of(logs), last})}
+
+
+def numbers_of(logs: Sequence[Log]) -> set[int]:
+    """The blocks that have logs."""
+    return set(map(quantity, {log.block_number for log in logs}))
 
 
 def joined(parts: Sequence[Fetched]) -> Fetched:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from indexer.adapter import Log, LogFilter
-from indexer.scan.verify import matches
+from indexer.scan.verify import is_of, matches
 
 MOST_VALUES = 500
 """Addresses or topics in one position that providers commonly still take."""
@@ -96,29 +96,43 @@ def digest_of(filters: Iterable[LogFilter]) -> str:
 
 def matching(filters: Sequence[LogFilter], logs: Sequence[Log]) -> list[Log]:
     """Exactly the logs that these filters ask for, in the order given."""
-    (places,) = shared_out([filters], logs)
+    (places,) = Sharing([filters]).places(logs)
     return [logs[place] for place in places]
 
 
-def shared_out(filters: Sequence[Sequence[LogFilter]], logs: Sequence[Log]) -> list[list[int]]:
-    """For each set of filters the places of its logs among `logs`, ascending.
+class Sharing:
+    """Shares the logs of a range out among sets of filters.
 
     Contract and event decide for nearly every log, so a set is asked once for each pair of them, not for each log.
     """
-    places: list[list[int]] = [[] for _ in filters]
-    takers: dict[tuple[str, tuple[str, ...]], list[tuple[list[int], list[LogFilter]]]] = {}
-    for place, log in enumerate(logs):
-        pair = (log.address, log.topics[:1])
-        if pair not in takers:
-            takers[pair] = [
-                (own, undecided(possible))
-                for own, wanted in zip(places, filters, strict=True)
-                if (possible := [part for part in wanted if matches(LogFilter(part.addresses, part.topics[:1]), log)])
-            ]
-        for own, open_filters in takers[pair]:
-            if not open_filters or any(matches(part, log) for part in open_filters):
-                own.append(place)
-    return places
+
+    def __init__(self, filters: Sequence[Sequence[LogFilter]]) -> None:
+        self._filters = filters
+        self._takers: dict[str, dict[tuple[str, ...], list[tuple[int, list[LogFilter]]]]] = {}
+
+    def places(self, logs: Sequence[Log]) -> list[list[int]]:
+        """For each set of filters the places of its logs among `logs`, ascending."""
+        places: list[list[int]] = [[] for _ in self._filters]
+        for place, log in enumerate(logs):
+            event = log.topics[:1]
+            try:
+                takers = self._takers[log.address][event]
+            except KeyError:
+                takers = self._learn(log.address, event)
+            for at, open_filters in takers:
+                if not open_filters or any(matches(part, log) for part in open_filters):
+                    places[at].append(place)
+        return places
+
+    def _learn(self, address: str, event: tuple[str, ...]) -> list[tuple[int, list[LogFilter]]]:
+        """The sets that may want logs of this contract and event, with the filters that further topics decide."""
+        takers = [
+            (at, undecided(possible))
+            for at, wanted in enumerate(self._filters)
+            if (possible := [w for w in wanted if is_of(LogFilter(w.addresses, w.topics[:1]), address, event)])
+        ]
+        self._takers.setdefault(address, {})[event] = takers
+        return takers
 
 
 def undecided(possible: Sequence[LogFilter]) -> list[LogFilter]:

@@ -145,7 +145,7 @@ async def find_proof(reader: ChainReader, header: Header) -> list[Log] | None:
             return None
         try:
             logs = proved_logs(given.receipts, header, given.provider)
-            return ordered_logs(logs, header.number, header.number, given.provider)
+            return ordered_logs([logs], header.number, header.number, given.provider)
         except UntruthError as error:
             # No reason to accuse: some chains' receipts hold more than their root does (Polygon's state syncs).
             log.debug("%s", error)

@@ -12,6 +12,7 @@ from indexer.facts import Prepared, RowMaker, Rows, log_of, prepare
 from indexer.lanes import Tracked
 from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched
+from indexer.scan.verify import PORTION
 from ledger.columns import UINT256_MAX
 from ledger.kinds import BlockStatus, Contribution, Role
 from ledger.logs import FACT_COLUMNS, LOG_COLUMNS
@@ -61,26 +62,28 @@ def rows_of(view: Fetched, *segments: Prepared, status: BlockStatus = BlockStatu
     return RowMaker(CHAIN, {TOKEN: 4}).rows_of(view, segments, status)
 
 
-def named(columns: Sequence[str], row: tuple[Any, ...]) -> dict[str, Any]:
-    """A row by its columns."""
-    return dict(zip(columns, row, strict=True))
+def logs_in(rows: Rows) -> list[dict[str, Any]]:
+    """The raw logs, each by its columns."""
+    return [dict(zip(LOG_COLUMNS, row, strict=True)) for row in zip(*rows.logs, strict=True)]
+
+
+def facts_in(rows: Rows) -> list[dict[str, Any]]:
+    """The facts, each by its columns."""
+    return [dict(zip(FACT_COLUMNS, row, strict=True)) for row in zip(*rows.facts, strict=True)]
 
 
 def test_a_log_that_concerns_two_funds_is_stored_once_and_is_a_fact_of_each() -> None:
     view = fetched(sent(TOKEN, 5, block=3), sent(OTHER, 7, block=4))
     rows = rows_of(view, segment(1, Wallet(TOKEN)), segment(2, Wallet(TOKEN)))
-    assert [named(LOG_COLUMNS, row)["address"] for row in rows.logs] == [TOKEN]
-    assert [(named(FACT_COLUMNS, row)["segment_id"], named(FACT_COLUMNS, row)["amount_raw"]) for row in rows.facts] == [
-        (1, 5),
-        (2, 5),
-    ]
+    assert [log["address"] for log in logs_in(rows)] == [TOKEN]
+    assert [(fact["segment_id"], fact["amount_raw"]) for fact in facts_in(rows)] == [(1, 5), (2, 5)]
 
 
 def test_a_fact_says_where_it_comes_from_and_who_decoded_it() -> None:
     draft = FactDraft(Role.CONTRIBUTION, 5, TOKEN, Contribution.DONATION, account="0xa", market="m", detail={"k": 1})
     view = fetched(sent(TOKEN, 5, block=3, index=2))
-    (row,) = rows_of(view, segment(1, Wallet(TOKEN, draft))).facts
-    assert named(FACT_COLUMNS, row) == {
+    (fact,) = facts_in(rows_of(view, segment(1, Wallet(TOKEN, draft))))
+    assert fact == {
         "chain_id": CHAIN,
         "block_hash": view.logs[0].block_hash,
         "log_index": 2,
@@ -103,8 +106,7 @@ def test_a_fact_says_where_it_comes_from_and_who_decoded_it() -> None:
 
 def test_an_asset_that_no_file_lists_keeps_its_amount_and_its_address() -> None:
     draft = FactDraft(Role.CONTRIBUTION, 5, OTHER)
-    (row,) = rows_of(fetched(sent(TOKEN, 5, block=3)), segment(1, Wallet(TOKEN, draft))).facts
-    fact = named(FACT_COLUMNS, row)
+    (fact,) = facts_in(rows_of(fetched(sent(TOKEN, 5, block=3)), segment(1, Wallet(TOKEN, draft))))
     assert (fact["asset_id"], fact["amount_raw"], fact["detail"]) == (None, 5, {"asset": OTHER})
 
 
@@ -120,8 +122,8 @@ def test_what_cannot_be_decoded_breaks_its_own_fund_only_and_its_logs_are_kept()
     view = fetched(sent(TOKEN, 0, block=3), sent(OTHER, 7, block=4), sent(TOKEN, 6, block=5))
     rows = rows_of(view, segment(1, Wallet(TOKEN)), segment(2, Wallet(OTHER)))
     assert list(rows.broken) == [1]
-    assert [named(FACT_COLUMNS, row)["segment_id"] for row in rows.facts] == [2]
-    assert [row[3] for row in rows.logs] == [3, 4, 5]
+    assert [fact["segment_id"] for fact in facts_in(rows)] == [2]
+    assert [log["block_number"] for log in logs_in(rows)] == [3, 4, 5]
     assert [row[2] for row in rows.blocks] == [3, 4, 5]
 
 
@@ -129,21 +131,33 @@ def test_what_cannot_be_decoded_breaks_its_own_fund_only_and_its_logs_are_kept()
 def test_a_number_that_no_word_holds_breaks_the_fund_instead_of_being_cut(amount: int) -> None:
     draft = FactDraft(Role.CONTRIBUTION, amount)
     rows = rows_of(fetched(sent(TOKEN, 5, block=3)), segment(1, Wallet(TOKEN, draft)))
-    assert rows.facts == []
+    assert facts_in(rows) == []
     assert "is no word" in str(rows.broken[1])
 
 
 def test_a_stored_log_is_the_log_that_came() -> None:
     log = sent(TOKEN, 5, block=3, index=2)
-    (row,) = rows_of(fetched(log), segment(1, Wallet(TOKEN))).logs
-    assert log_of(RawLog(**named(LOG_COLUMNS, row))) == log
-    bare = RawLog(**{**named(LOG_COLUMNS, row), "topics": ""})
+    (stored,) = logs_in(rows_of(fetched(log), segment(1, Wallet(TOKEN))))
+    assert log_of(RawLog(**stored)) == log
+    bare = RawLog(**{**stored, "topics": ""})
     assert log_of(bare).topics == ()
 
 
 def test_another_wish_is_another_digest_and_the_same_wish_the_same() -> None:
     assert segment(1, Wallet(TOKEN)).digest == segment(2, Wallet(TOKEN)).digest
     assert segment(1, Wallet(TOKEN)).digest != segment(1, Wallet(OTHER)).digest
+
+
+def test_what_breaks_in_a_later_portion_takes_the_facts_of_earlier_ones_along_and_no_log() -> None:
+    count = 2 * PORTION + 10
+    sound = [sent(TOKEN, 5, block=n // 100, index=n % 100) for n in range(count)]
+    garbage = sent(TOKEN, 0, block=count // 100, index=count % 100)
+    view = fetched(*sound, garbage)
+    rows = rows_of(view, segment(1, Wallet(TOKEN)), segment(2, Wallet(TOKEN, FactDraft(Role.CONTRIBUTION, 1))))
+    assert list(rows.broken) == [1]
+    assert {fact["segment_id"] for fact in facts_in(rows)} == {2}
+    assert len(facts_in(rows)) == len(logs_in(rows)) == rows.log_count == count + 1
+    assert [fact["log_index"] for fact in facts_in(rows)] == [log["log_index"] for log in logs_in(rows)]
 
 
 def test_a_segment_without_logs_in_the_range_leaves_no_row() -> None:

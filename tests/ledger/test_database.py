@@ -14,6 +14,7 @@ from ledger.blocks import delete_blocks_above, insert_blocks
 from ledger.columns import INT256_MIN
 from ledger.database import (
     COPY_FROM_ROWS,
+    ROWS_A_STATEMENT,
     insert_rows,
     migration_config,
     open_engine,
@@ -23,7 +24,7 @@ from ledger.database import (
     writing,
 )
 from ledger.errors import LedgerOutdatedError, LedgerUnreachableError
-from ledger.logs import insert_facts, insert_logs
+from ledger.logs import FACT_COLUMNS, LOG_COLUMNS
 from ledger.tables import Block, Chain, Fact, Fund, Platform, RawLog, Reading, Segment
 
 CHAIN, HASH = 420210501, "0x" + "1" * 64
@@ -96,7 +97,7 @@ def test_a_row_without_a_required_value_is_an_error_not_a_silent_loss(engine: En
         insert_rows(session, Reading, COLUMNS, broken)
 
 
-FACT_COLUMNS = (
+BRIEF_COLUMNS = (
     "chain_id",
     "block_hash",
     "log_index",
@@ -114,7 +115,7 @@ FACT_COLUMNS = (
 def test_what_has_no_detail_is_null_to_an_analyst_and_no_json_word(engine: Engine, count: int) -> None:
     facts = [(CHAIN, HASH, i, 0, 1, 1, NOON, "payout", "test@1", None) for i in range(count)]
     with writing(engine) as session:
-        insert_rows(session, Fact, FACT_COLUMNS, facts)
+        insert_rows(session, Fact, BRIEF_COLUMNS, facts)
     with reading(engine) as session:
         assert len(session.exec(select(Fact).where(col(Fact.detail).is_(None))).all()) == count
 
@@ -124,7 +125,7 @@ def test_a_detail_comes_back_as_it_was_whatever_it_holds(engine: Engine, count: 
     details = [{"event": 'a "quoted" \\ word\n\tµ', "amount": 2**200 + i, "none": None} for i in range(count)]
     facts = [(CHAIN, HASH, i, 0, 1, 1, NOON, "payout", "test@1", details[i]) for i in range(count)]
     with writing(engine) as session:
-        insert_rows(session, Fact, FACT_COLUMNS, facts)
+        insert_rows(session, Fact, BRIEF_COLUMNS, facts)
     with reading(engine) as session:
         assert session.exec(select(Fact.detail).order_by(col(Fact.log_index))).all() == details
 
@@ -216,8 +217,8 @@ def test_what_is_deleted_with_a_block_leaves_nothing_dangling_and_touches_nothin
     above = "0x" + "2" * 64
     with writing(engine) as session:
         insert_blocks(session, [(CHAIN, above, 2, HASH, NOON, "unfinalized")])
-        insert_logs(session, [LOG, (CHAIN, above, 0, 2, *LOG[4:])])
-        insert_facts(session, [FACT, (CHAIN, above, 0, 0, 1, 2, *FACT[6:])])
+        insert_rows(session, RawLog, LOG_COLUMNS, [LOG, (CHAIN, above, 0, 2, *LOG[4:])])
+        insert_rows(session, Fact, FACT_COLUMNS, [FACT, (CHAIN, above, 0, 0, 1, 2, *FACT[6:])])
         insert_rows(session, Reading, COLUMNS, [(CHAIN, above, 1, "balance", "", 2, *rows(1)[0][6:]), *rows(1)])
     with writing(engine) as session:
         delete_blocks_above(session, CHAIN, 1)
@@ -231,9 +232,9 @@ def test_what_is_deleted_with_a_block_leaves_nothing_dangling_and_touches_nothin
 def test_rows_of_a_half_written_range_are_completed_and_not_doubled(engine: Engine, count: int) -> None:
     logs = [(CHAIN, HASH, at, 1, *LOG[4:]) for at in range(count)]
     with writing(engine) as session:
-        insert_logs(session, logs[: count // 2])
+        insert_rows(session, RawLog, LOG_COLUMNS, logs[: count // 2])
     with writing(engine) as session:
-        insert_logs(session, logs)
+        insert_rows(session, RawLog, LOG_COLUMNS, logs)
     with reading(engine) as session:
         assert sorted(session.exec(select(RawLog.log_index)).all()) == list(range(count))
 
@@ -253,14 +254,29 @@ def test_rows_written_before_keys_were_in_order_of_height_are_all_there_afterwar
         session.add(Segment(id=1, fund_slug="f", slug="f", name="F", chain_id=CHAIN))
         insert_blocks(session, [(CHAIN, HASH, 1, "0x" + "0" * 64, NOON, "finalized")])
         session.flush()
-        insert_logs(session, [LOG])
-        insert_facts(session, [FACT])
+        insert_rows(session, RawLog, LOG_COLUMNS, [LOG])
+        insert_rows(session, Fact, FACT_COLUMNS, [FACT])
     upgrade(engine)
     with reading(engine) as session:
         log, fact = session.exec(select(RawLog)).one(), session.exec(select(Fact)).one()
     assert (log.block_hash, log.log_index, log.topics) == (HASH, 0, LOG[6])
     assert (fact.block_time, fact.amount_raw, fact.role, fact.detail) == (NOON, 7, "payout", None)
     engine.dispose()
+
+
+@pytest.mark.parametrize("count", [3, 2 * ROWS_A_STATEMENT[0] + 3])
+def test_nothing_and_the_empty_text_stay_two_things_in_bulk(engine: Engine, count: int) -> None:
+    """Rows of one column all texts, of one with NULLs, of one with NULLs and an empty text."""
+    given = [(f"0x{at:02x}", None if at % 2 else "m", ("", None, "x")[at % 3]) for at in range(count)]
+    facts = [
+        (*FACT[:2], at, *FACT[3:9], source, side, 7, None, account, None, None, "test@1")
+        for at, (account, source, side) in enumerate(given)
+    ]
+    with writing(engine) as session:
+        insert_rows(session, Fact, FACT_COLUMNS, facts)
+    with reading(engine) as session:
+        found = session.exec(select(Fact.account, Fact.source, Fact.side).order_by(Fact.log_index)).all()
+    assert [tuple(row) for row in found] == given
 
 
 @pytest.mark.parametrize("text", ["plain", "a\tb", "a\nb", "a\rb", "a\\b", "\\N", "", "ü\u2028\x7f"])

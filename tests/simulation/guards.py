@@ -114,7 +114,11 @@ GUARDS = (
     Guard(
         "a log is of the block whose header is held, blooms are asked, and a second provider",
         (
-            Edit("indexer.scan.verify", "if log.block_hash != header.hash:", "if not log.block_hash:"),
+            Edit(
+                "indexer.scan.verify",
+                "{log.block_hash for log in members} - {header.hash}",
+                "{log.block_hash for log in members} - {log.block_hash for log in members}",
+            ),
             Edit(
                 "indexer.rpc.pool",
                 "if any(log.block_hash != block_hash for log in logs):",
@@ -129,9 +133,14 @@ GUARDS = (
         "a log is in its block's bloom, and a second provider is asked",
         (
             Edit(
-                "indexer.scan.verify",
-                "if bits & bloom != bits:\n                raise",
-                "if bits < 0:\n                raise",
+                "indexer.scan.blooms",
+                "or self._learn(pair)\n            if bits & bloom != bits:",
+                "or self._learn(pair)\n            if bits < 0:",
+            ),
+            Edit(
+                "indexer.scan.blooms",
+                "bits = bloom_bits(named)\n            if bits & bloom != bits:",
+                "bits = bloom_bits(named)\n            if bits < 0:",
             ),
             *NO_OPINION,
         ),
@@ -140,7 +149,7 @@ GUARDS = (
     Guard(
         "an answer holds each log once, blooms are asked, and a second provider",
         (
-            Edit("indexer.scan.verify", "return len(set(map(PLACE, logs))) != len(logs)", "return False"),
+            Edit("indexer.scan.verify", "if len(set(own)) != len(own):", "if len(set(own)) < 0:"),
             NO_SUSPICION,
             *NO_OPINION,
         ),

@@ -12,9 +12,10 @@ from indexer.adapter import Log, LogFilter
 from indexer.replay.words import ZERO_BLOOM
 from indexer.rpc.errors import AnswerTooLargeError, UntruthError
 from indexer.rpc.reader import Header, LogBatch
+from indexer.scan.blooms import ChainBlooms
 from indexer.scan.fetch import Fetched, LogFetcher
 from indexer.scan.ranges import RangeSizer
-from indexer.scan.verify import BLOOM, HEAD, ChainBlooms
+from indexer.scan.verify import BLOOM, HEAD
 from tests.indexer.semantics.model_chain import Emission, ModelChain, ModelReader
 
 TOKEN, STRANGER = "0x" + "ab" * 20, "0x" + "cd" * 20

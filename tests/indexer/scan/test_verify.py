@@ -12,14 +12,8 @@ from indexer.replay.bloom import compute_bloom
 from indexer.replay.words import ZERO_BLOOM
 from indexer.rpc.errors import UntruthError
 from indexer.rpc.reader import Header
-from indexer.scan.verify import (
-    check_blooms,
-    check_headers,
-    logs_repeated,
-    ordered_logs,
-    quantity,
-    suspicious_blocks,
-)
+from indexer.scan.blooms import BloomCheck
+from indexer.scan.verify import PORTION, by_block, check_headers, ordered_logs, portions, quantity
 
 TOKEN, STRANGER = "0x" + "ab" * 20, "0x" + "cd" * 20
 EVENT, OTHER = "0x" + "11" * 32, "0x" + "22" * 32
@@ -84,14 +78,14 @@ GARBAGE = [
 def test_garbage_in_any_field_is_an_untruth_and_never_gets_on(broken: Broken) -> None:
     logs = [log_at(7, 0), log_at(7, 1, **{broken.field: broken.value}), log_at(8, 0)]
     with pytest.raises(UntruthError):
-        ordered_logs(logs, 1, 9, "node")
+        ordered_logs([logs], 1, 9, "node")
 
 
 def test_hex_in_upper_case_is_the_same_log() -> None:
     shouted = log_at(
         7, 10, address="0x" + "AB" * 20, topics=("0x" + "1A" * 32,), data="0x" + "FF" * 32, log_index="0xA"
     )
-    (log,) = ordered_logs([shouted], 1, 9, "node")
+    (log,) = ordered_logs([[shouted]], 1, 9, "node")
     assert (log.address, log.topics, log.data) == (TOKEN, ("0x" + "1a" * 32,), "0x" + "ff" * 32)
     assert quantity(log.log_index) == 10
 
@@ -99,65 +93,98 @@ def test_hex_in_upper_case_is_the_same_log() -> None:
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 300)), unique=True), st.randoms())
 def test_any_order_and_any_overlap_of_answers_give_the_same_list(places: list[tuple[int, int]], chance: object) -> None:
     logs = [log_at(number, index) for number, index in sorted(places)]
-    answers = [*logs, *logs[: len(logs) // 2]]
-    chance.shuffle(answers)  # type: ignore[attr-defined]
+    answers = [list(logs), logs[: len(logs) // 2]]
+    for answer in answers:
+        chance.shuffle(answer)  # type: ignore[attr-defined]
     assert ordered_logs(answers, 1, 30, "node") == logs
 
 
 def test_two_different_logs_at_one_place_are_a_lie() -> None:
     with pytest.raises(UntruthError, match="two different logs"):
-        ordered_logs([log_at(7, 1), log_at(7, 1, data="0x")], 1, 9, "node")
+        ordered_logs([[log_at(7, 1)], [log_at(7, 1, data="0x")]], 1, 9, "node")
 
 
 @pytest.mark.parametrize("number", [4, 10])
 def test_a_log_outside_the_range_asked_for_is_a_lie(number: int) -> None:
     with pytest.raises(UntruthError, match="5"):
-        ordered_logs([log_at(5, 0), log_at(number, 0)], 5, 9, "logs of 5-9")
+        ordered_logs([[log_at(5, 0), log_at(number, 0)]], 5, 9, "logs of 5-9")
 
 
 def test_one_answer_that_holds_a_log_twice_is_noticed() -> None:
-    assert logs_repeated([log_at(7, 1), log_at(7, 1)])
-    assert not logs_repeated([log_at(7, 1), log_at(7, 2), log_at(8, 1)])
+    with pytest.raises(UntruthError, match="twice"):
+        ordered_logs([[log_at(7, 2), log_at(7, 1), log_at(7, 2)]], 1, 9, "node")
+    assert len(ordered_logs([[log_at(7, 1), log_at(7, 2), log_at(8, 1)]], 1, 9, "node")) == 3
+
+
+def test_garbage_beyond_the_first_portion_is_found_too() -> None:
+    logs = [log_at(1 + n // 50, n % 50) for n in range(3 * PORTION)]
+    assert ordered_logs([logs], 1, 99, "node") == logs
+    logs[-1] = log_at(90, 0, data="0xzz")
+    with pytest.raises(UntruthError, match="malformed"):
+        ordered_logs([logs], 1, 99, "node")
+
+
+def test_portions_hold_whole_blocks_and_every_log() -> None:
+    counts = (1, PORTION - 1, 2, PORTION, 3 * PORTION, 1)
+    logs = [log_at(number, index) for number, count in enumerate(counts) for index in range(count)]
+    parts = list(portions(logs))
+    assert [log for part in parts for log in part] == logs
+    assert [sorted(by_block(part)) for part in parts] == [[0, 1], [2, 3], [4], [5]]
+    assert list(portions([])) == []
 
 
 def test_one_log_of_another_block_hash_among_many_is_a_lie() -> None:
     logs = [log_at(7, 0), log_at(7, 1, block_hash="0x" + "99" * 32), log_at(8, 0)]
     headers = {7: header_of(7), 8: header_of(8)}
     with pytest.raises(UntruthError, match="block 7"):
-        check_headers(logs, headers, "node")
-    check_headers([logs[0], logs[2]], headers, "node")
+        check_headers(by_block(logs), headers, "node")
+    check_headers(by_block([logs[0], logs[2]]), headers, "node")
 
 
 def test_logs_of_a_block_without_a_header_are_a_lie() -> None:
     with pytest.raises(UntruthError, match="no header"):
-        check_headers([log_at(7, 0)], {8: header_of(8)}, "node")
+        check_headers(by_block([log_at(7, 0)]), {8: header_of(8)}, "node")
 
 
 @pytest.mark.parametrize("changes", [{"address": STRANGER}, {"topics": (OTHER,)}])
 def test_an_invented_log_is_not_in_the_bloom(changes: dict[str, object]) -> None:
     sound = log_at(7, 0)
     header = header_of(7, sound)
-    check_blooms([sound], {7: header}, "node")
-    with pytest.raises(UntruthError, match="bloom of block 7"):
-        check_blooms([sound, log_at(7, 1, **changes)], {7: header}, "node")
+    check = BloomCheck([WANTED])
+    check.suspects({7: [sound]}, [header], "node")
+    with pytest.raises(UntruthError, match="block 7: its bloom"):
+        check.suspects({7: [sound, log_at(7, 1, **changes)]}, [header], "node")
 
 
 def test_an_invented_log_that_names_what_somebody_asked_for_is_not_in_the_bloom() -> None:
     asked = "0x" + "77" * 32
     sound, invented = log_at(7, 0), log_at(7, 1, topics=(*log_at(7, 0).topics[:1], asked))
     header = header_of(7, sound)
-    check_blooms([sound, invented], {7: header}, "node")  # One keccak a topic is too dear where nobody asked for it.
-    with pytest.raises(UntruthError, match="bloom of block 7"):
-        check_blooms([sound, invented], {7: header}, "node", frozenset({asked}))
+    blocks = {7: [sound, invented]}
+    BloomCheck([WANTED]).suspects(blocks, [header], "node")  # One keccak a topic is too dear where nobody asked for it.
+    naming = LogFilter(frozenset(), (None, frozenset({asked})))
+    with pytest.raises(UntruthError, match=f"no log with {asked}"):
+        BloomCheck([WANTED, naming]).suspects(blocks, [header], "node")
 
 
 def test_a_block_whose_bloom_promises_more_than_came_is_suspected() -> None:
     sound = log_at(7, 0)
     headers = [header_of(6), header_of(7, sound), header_of(8, log_at(8, 0, address=STRANGER))]
-    assert suspicious_blocks([WANTED], [sound], headers) == ([], True)
-    assert suspicious_blocks([WANTED], [], headers) == ([headers[1]], True)
+    check = BloomCheck([WANTED])
+    assert check.suspects({7: [sound]}, headers, "node") == ([], True)
+    assert check.suspects({}, headers, "node") == ([headers[1]], True)
+
+
+def test_a_filter_that_further_topics_decide_is_not_answered_by_a_log_with_others() -> None:
+    payer, other = "0x" + "0a" * 32, "0x" + "0b" * 32
+    naming = LogFilter(frozenset({TOKEN}), (frozenset({EVENT}), frozenset({payer})))
+    paid, foreign = log_at(7, 0), log_at(7, 1, topics=(EVENT, other))
+    header = header_of(7, paid, foreign)
+    check = BloomCheck([WANTED, naming])
+    assert check.suspects({7: [paid, foreign]}, [header], "node") == ([], True)
+    assert check.suspects({7: [foreign]}, [header], "node") == ([header], True)
 
 
 def test_headers_without_blooms_leave_the_question_open() -> None:
     bare = msgspec.structs.replace(header_of(7), logs_bloom="")
-    assert suspicious_blocks([WANTED], [], [bare]) == ([], False)
+    assert BloomCheck([WANTED]).suspects({}, [bare], "node") == ([], False)

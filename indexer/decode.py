@@ -1,7 +1,9 @@
 """Logs to facts: each log through its adapter, and whole transactions where money can only be attributed so."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import groupby
+from typing import TypeGuard
 
 from indexer.adapter import Adapter, AdapterError, Attributing, FactDraft, Log
 from indexer.words import WordsError
@@ -23,7 +25,18 @@ def decode_logs(adapter: Adapter, logs: Sequence[Log]) -> list[Sequence[FactDraf
             f"log {int(failed.log_index, 16)} of block {int(failed.block_number, 16)} from {failed.address} cannot be "
             f"decoded ({error}): does the fund's file name the right contract?"
         ) from error
-    return attributed(adapter, logs, facts) if isinstance(adapter, Attributing) else facts
+    return attributed(adapter, logs, facts) if is_attributing(adapter) else facts
+
+
+def is_attributing(adapter: Adapter) -> TypeGuard[Attributing]:
+    """Whether it sees whole transactions."""
+    return sees_transactions(type(adapter))
+
+
+@cache
+def sees_transactions(kind: type) -> bool:
+    """The same of a class, once: it is asked for each portion of logs, and Python takes long over a protocol."""
+    return issubclass(kind, Attributing)
 
 
 def attributed(

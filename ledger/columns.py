@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -149,21 +149,31 @@ class UtcTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ColumnError(f"{value!r} has no time zone; times in the ledger are aware UTC")
-        aware = value.astimezone(UTC)
-        return aware if dialect.name == "postgresql" else aware.replace(tzinfo=None)
+        return utc_of(value) if dialect.name == "postgresql" else utc_of(value).replace(tzinfo=None)
 
     def convert(self, values: Sequence[datetime | None], dialect: Dialect) -> Sequence[Any]:
         """A whole column at once: the rows of a block share a time, so each is converted once."""
-        convert = converter(self, dialect)
-        converted = {value: value if convert is None else convert(value) for value in set(values)}
-        return list(map(converted.__getitem__, values))
+        to: Callable[[datetime], Any] = utc_of if dialect.name == "postgresql" else time_text
+        converted = {value: None if value is None else to(value) for value in set(values)}
+        return [converted[value] for value in values]
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def utc_of(value: datetime) -> datetime:
+    """The time in UTC; raises ColumnError where it has no zone."""
+    if value.tzinfo is None:
+        raise ColumnError(f"{value!r} has no time zone; times in the ledger are aware UTC")
+    return value.astimezone(UTC)
+
+
+@lru_cache(maxsize=4096)
+def time_text(value: datetime) -> str:
+    """The time as SQLAlchemy writes it into SQLite."""
+    return utc_of(value).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 class _Hex(TypeDecorator[str]):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlmodel import Session, col
 
 from ledger.tables import Coverage, Segment, Snapshot, Verification
@@ -55,10 +55,7 @@ def extend_coverage(session: Session, added: Coverage, passed: Iterable[Verified
     One interval remains of any split of the same blocks, so that how a scan was cut or interrupted leaves no trace.
     `passed`: higher rungs that blocks in it passed.
     """
-    first, last, levels = _absorb(session, added)
-    merged = {"from_number": first, "to_number": last, "level": min(levels)}
-    session.add(Coverage(**{**added.model_dump(), **merged}))
-    session.flush()
+    _merge(session, added)
     dense = [Verified(BLOOM, added.from_number, added.to_number)] if added.level >= BLOOM else []
     for rung in (*dense, *passed):
         first, last = max(rung.first, added.from_number), min(rung.last, added.to_number)
@@ -69,26 +66,31 @@ def extend_coverage(session: Session, added: Coverage, passed: Iterable[Verified
 
 def extend_verification(session: Session, added: Verification) -> None:
     """Blocks passed a rung: merges the interval with those of the same rung that it touches."""
-    first, last, _ = _absorb(session, added)
-    session.add(Verification(**{**added.model_dump(), "from_number": first, "to_number": last}))
-    session.flush()
+    _merge(session, added)
 
 
-def _absorb(session: Session, added: Coverage | Verification) -> tuple[int, int, list[int]]:
-    """Removes the rows that an interval touches: what it spans together with them, and all their levels."""
+def _merge(session: Session, added: Coverage | Verification) -> None:
+    """Writes the interval as one with those it touches. A scan that goes on mostly makes one row longer."""
     table: Any = type(added)
-    of_filter = select(table).where(
-        table.segment_id == added.segment_id,
-        table.filter_digest == added.filter_digest,
-        table.to_number >= added.from_number - 1,
-        table.from_number <= added.to_number + 1,
-    )
-    same_rung = of_filter.where(table.level == added.level) if isinstance(added, Verification) else of_filter
-    touched = [added, *session.scalars(same_rung)]
-    for row in touched[1:]:
-        session.delete(row)
-    session.flush()
-    return min(row.from_number for row in touched), max(row.to_number for row in touched), [r.level for r in touched]
+    ours = [table.segment_id == added.segment_id, table.filter_digest == added.filter_digest]
+    if isinstance(added, Verification):
+        ours.append(table.level == added.level)
+    touched = (table.to_number >= added.from_number - 1, table.from_number <= added.to_number + 1)
+    found = list(session.execute(select(table.from_number, table.to_number, table.level).where(*ours, *touched)))
+    spans = [(added.from_number, added.to_number, added.level), *found]
+    values = {
+        "from_number": min(first for first, _, _ in spans),
+        "to_number": max(last for _, last, _ in spans),
+        "level": min(level for _, _, level in spans),
+        "verified_at": added.verified_at,
+    }
+    silently = {"synchronize_session": False}
+    if len(found) == 1:
+        session.execute(update(table).where(*ours, *touched).values(values).execution_options(**silently))
+        return
+    if found:
+        session.execute(delete(table).where(*ours, *touched).execution_options(**silently))
+    session.execute(insert(table).values({**added.model_dump(), **values}))
 
 
 def list_verified(session: Session, segment_id: int, filter_digest: str) -> list[Verified]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -26,6 +28,7 @@ COPY_FROM_ROWS = 200  # Below this a savepoint and COPY cost more than executema
 ROWS_A_STATEMENT = (500, 50, 5, 1)
 """SQLite takes 32,766 values in one statement; few lengths, so that each is prepared once."""
 PAGE_BYTES = 16_384  # Of a new SQLite file: a row of ours is half a kilobyte, and each page is a call to the system.
+PLACES = {"n": "NULLIF(?{}, '')", "p": "?{}"}
 NULL = "\\N"
 Columns = Sequence[Sequence[Any]]
 """Values of many rows, column by column, all of one length."""
@@ -178,7 +181,7 @@ class _Batch:
     def __init__(self, table: Table, names: Sequence[str], columns: Columns, dialect: Dialect) -> None:
         self.table = table.name
         self.names = ", ".join(f'"{name}"' for name in names)
-        self.nullable = [table.c[name].nullable for name in names]
+        self.nullable = [bool(table.c[name].nullable) for name in names]
         self.count = len(columns[0])
         self._columns = columns
         self._converters = [column_converter(table.c[name].type, dialect) for name in names]
@@ -190,27 +193,51 @@ class _Batch:
 
 
 def _insert_many(connection: Connection, batch: _Batch) -> None:
-    """Long statements: SQLite works through one without the interpreter's lock, so the chain is read meanwhile.
-
-    The driver takes several times as long over a NULL as over a text, so the empty text stands for it where no value is
-    empty.
-    """
-    at, width = 0, len(batch.nullable)
+    """Long statements: SQLite works through one without the interpreter's lock, so the chain is read meanwhile."""
+    at = 0
     for size in ROWS_A_STATEMENT:
         while at + size <= batch.count:
-            marks = ["?"] * width
-            flat: list[Any] = [None] * (width * size)
-            for place, column in enumerate(batch.values(at, size)):
-                if batch.nullable[place] and "" not in column and set(map(type, column)) <= {str, NoneType}:
-                    marks[place] = "NULLIF(?, '')"
-                    flat[place::width] = [value or "" for value in column]
-                else:
-                    flat[place::width] = column
-            rows = ", ".join([f"({', '.join(marks)})"] * size)
-            connection.exec_driver_sql(
-                f'INSERT INTO "{batch.table}" ({batch.names}) VALUES {rows} ON CONFLICT DO NOTHING', tuple(flat)
-            )
+            marks, values = _bound(batch.values(at, size), batch.nullable)
+            connection.exec_driver_sql(_insertion(batch.table, batch.names, marks, size), values)
             at += size
+
+
+def _bound(columns: Sequence[Sequence[Any]], nullable: Sequence[bool]) -> tuple[str, tuple[Any, ...]]:
+    """How each column is bound (a letter each: once, NULL as the empty text, plain), and all values in order.
+
+    Binding is what costs: a value that is the same in all rows is bound once, and the empty text stands for NULL,
+    over which the driver takes several times as long, where no value is empty.
+    """
+    marks = ""
+    once: list[Any] = []
+    each: list[Sequence[Any]] = []
+    for column, may_be_null in zip(columns, nullable, strict=True):
+        if column[0] is column[-1] and column.count(column[0]) == len(column):
+            marks += "o"
+            once.append(column[0])
+        elif may_be_null and "" not in column and set(map(type, column)) <= {str, NoneType}:
+            marks += "n"
+            each.append([value or "" for value in column])
+        else:
+            marks += "p"
+            each.append(column)
+    flat: list[Any] = [None] * (len(each) * len(columns[0]))
+    for place, column in enumerate(each):
+        flat[place :: len(each)] = column
+    return marks, (*once, *flat)
+
+
+@lru_cache(maxsize=32)
+def _insertion(table: str, names: str, marks: str, size: int) -> str:
+    """The statement for so many rows whose columns are bound as the marks say."""
+    first = marks.count("o") + 1
+    once, each = count(1), count(first)
+    fixed = [f"?{next(once)}" if mark == "o" else "" for mark in marks]
+    rows = ", ".join(
+        f"({', '.join(place or PLACES[mark].format(next(each)) for place, mark in zip(fixed, marks, strict=True))})"
+        for _ in range(size)
+    )
+    return f'INSERT INTO "{table}" ({names}) VALUES {rows} ON CONFLICT DO NOTHING'
 
 
 def _copy(connection: Connection, batch: _Batch) -> None:

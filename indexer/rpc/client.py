@@ -18,7 +18,7 @@ from indexer.rpc.errors import (
     error_of,
     shorten,
 )
-from indexer.rpc.messages import Ask, Envelope, encode_asks
+from indexer.rpc.messages import NO_ERROR, Ask, Envelope, encode_asks, plain_results
 from indexer.rpc.wire import AiohttpTransport
 
 BATCH = msgspec.json.Decoder(list[Envelope] | Envelope)
@@ -73,11 +73,19 @@ class RpcClient:
         if len(asks) > self._most:
             parts = [asks[at : at + self._most] for at in range(0, len(asks), self._most)]
             return [answer for part in parts for answer in await self.batch(part)]
-        envelopes = self._decode_body(await self._post(encode_asks(asks)), asks)
+        body = await self._post(encode_asks(asks))
+        results = plain_results(body, asks)
+        if results is None:
+            return await self._each_result(body, asks)
+        self._was_taken(asks)
+        return results
+
+    async def _each_result(self, body: bytes, asks: Sequence[Ask[Any]]) -> list[Any]:
+        """The same where not all is as it should be, or what was asked is rare."""
+        envelopes = self._decode_body(body, asks)
         if isinstance(envelopes, Envelope) and len(asks) > 1:
             return await self._in_smaller_parts(envelopes, asks)
-        if len(asks) == self._most < self._ceiling:
-            self._most = (self._most + self._ceiling + 1) // 2
+        self._was_taken(asks)
         answered = [envelopes] if isinstance(envelopes, Envelope) else envelopes
         by_id = {envelope.id: envelope for envelope in answered}
         if len(by_id) != len(answered):
@@ -85,6 +93,11 @@ class RpcClient:
         if len(asks) == 1 and 0 not in by_id and len(by_id) == 1:
             by_id = {0: next(iter(by_id.values()))}  # Some nodes answer errors with a null id.
         return [self._result(by_id.get(n), ask) for n, ask in enumerate(asks)]
+
+    def _was_taken(self, asks: Sequence[Ask[Any]]) -> None:
+        """A batch of that size was no trouble: the next may be larger."""
+        if len(asks) == self._most < self._ceiling:
+            self._most = (self._most + self._ceiling + 1) // 2
 
     async def _in_smaller_parts(self, refusal: Envelope, asks: Sequence[Ask[Any]]) -> list[Any]:
         """One object in answer to a batch: an error for all of it, a batch too large, or a node that knows no batches.
@@ -152,7 +165,7 @@ class RpcClient:
         where = f"{self.name}: {ask.method}"
         if envelope is None:
             return UnavailableError(f"{where}: the batch came back without this answer")
-        if bytes(envelope.error) not in (b"", b"null"):
+        if bytes(envelope.error) not in NO_ERROR:
             return self._said(envelope, where)
         if not memoryview(envelope.result).nbytes:
             return UnavailableError(f"{where}: neither result nor error")

@@ -16,7 +16,7 @@ from indexer.scan.planner import Stretch, holes, plan
 from indexer.scan.ranges import RangeSizer
 from ledger.kinds import BlockStatus
 
-AHEAD = 4
+AHEAD = 3
 """Ranges in flight while one is written: hides 50 ms of latency without filling the memory."""
 MOST_BLOCKS_WITH_HEADERS = 10_000
 

@@ -153,8 +153,8 @@ class UtcTime(TypeDecorator[datetime]):
 
     def convert(self, values: Sequence[datetime | None], dialect: Dialect) -> Sequence[Any]:
         """A whole column at once: the rows of a block share a time, so each is converted once."""
-        to: Callable[[datetime], Any] = utc_of if dialect.name == "postgresql" else time_text
-        converted = {value: None if value is None else to(value) for value in set(values)}
+        is_zoned = dialect.name == "postgresql"
+        converted = {value: None if value is None else time_text(value, is_zoned) for value in set(values)}
         return [converted[value] for value in values]
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -171,9 +171,10 @@ def utc_of(value: datetime) -> datetime:
 
 
 @lru_cache(maxsize=4096)
-def time_text(value: datetime) -> str:
-    """The time as SQLAlchemy writes it into SQLite."""
-    return utc_of(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+def time_text(value: datetime, is_zoned: bool) -> str:
+    """The time as Postgres reads it or, without its zone, as SQLAlchemy writes it into SQLite."""
+    aware = utc_of(value)
+    return (aware if is_zoned else aware.replace(tzinfo=None)).isoformat(" ", "microseconds")
 
 
 class _Hex(TypeDecorator[str]):

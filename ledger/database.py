@@ -32,6 +32,7 @@ PLACES = {"n": "NULLIF(?{}, '')", "p": "?{}"}
 NULL = "\\N"
 Columns = Sequence[Sequence[Any]]
 """Values of many rows, column by column, all of one length."""
+SIGNS = "\\\t\n\r"
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 IDLE_SECONDS = 300
 """A transaction of ours may be silent this long; rendering all pages from one look takes the longest."""
@@ -212,7 +213,7 @@ def _bound(columns: Sequence[Sequence[Any]], nullable: Sequence[bool]) -> tuple[
     once: list[Any] = []
     each: list[Sequence[Any]] = []
     for column, may_be_null in zip(columns, nullable, strict=True):
-        if column[0] is column[-1] and column.count(column[0]) == len(column):
+        if is_constant(column):
             marks += "o"
             once.append(column[0])
         elif may_be_null and "" not in column and set(map(type, column)) <= {str, NoneType}:
@@ -225,6 +226,11 @@ def _bound(columns: Sequence[Sequence[Any]], nullable: Sequence[bool]) -> tuple[
     for place, column in enumerate(each):
         flat[place :: len(each)] = column
     return marks, (*once, *flat)
+
+
+def is_constant(column: Sequence[Any]) -> bool:
+    """Whether it is one object in all rows; seldom is more looked at than the ends."""
+    return column[0] is column[-1] and column.count(column[0]) == len(column)
 
 
 @lru_cache(maxsize=32)
@@ -264,28 +270,31 @@ def _copy_into(connection: Connection, table: str, batch: _Batch) -> None:
             copy.write(copy_text(batch.values(at, ROWS_A_STATEMENT[0])))
 
 
-def copy_text(columns: Sequence[Sequence[Any]]) -> str:
+def copy_text(columns: Columns) -> str:
     """Columns in COPY's text format: tabs, a line a row, NULL as \\N, escapes where a value needs them."""
-    text = _lines(list(map(_texts, columns)))
-    rows, nulls = len(columns[0]), sum(column.count(None) for column in columns)
-    is_plain = (text.count("\t"), text.count("\n"), text.count("\\")) == (rows * (len(columns) - 1), rows, nulls)
-    if is_plain and "\r" not in text:
-        return text
-    return _lines(
-        [[NULL if value is None else str(value).translate(ESCAPES) for value in column] for column in columns]
-    )
+    texts = list(map(_texts, columns))
+    return "\n".join([*map("\t".join, zip(*texts, strict=True)), ""])
 
 
 def _texts(column: Sequence[Any]) -> Sequence[str]:
-    """A column as text. Most are text already; of times and of words that repeat each is written once."""
+    """A column as COPY wants it. Most are text without a sign to escape; of what repeats each value is written once."""
+    if is_constant(column):
+        return [_text(column[0])] * len(column)
     kinds = set(map(type, column))
-    if kinds == {str}:
-        return column
-    if kinds == {int}:
-        return list(map(str, column))
-    texts = {value: NULL if value is None else str(value) for value in set(column)}
+    if kinds <= {str, NoneType}:
+        joined = "".join(filter(None, column))
+        if any(sign in joined for sign in SIGNS):
+            return list(map(_text, column))
+        return column if NoneType not in kinds else [NULL if value is None else value for value in column]
+    if not kinds <= {int, NoneType}:
+        return list(map(_text, column))
+    distinct = set(column)
+    if 2 * len(distinct) > len(column):
+        return [NULL if value is None else str(value) for value in column]
+    texts = {value: NULL if value is None else str(value) for value in distinct}
     return [texts[value] for value in column]
 
 
-def _lines(columns: Sequence[Sequence[str]]) -> str:
-    return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""])
+def _text(value: Any) -> str:
+    """One value."""
+    return NULL if value is None else str(value).translate(ESCAPES)

@@ -19,6 +19,8 @@ from ledger.columns import (
     Int256,
     Uint256,
     UtcTime,
+    column_converter,
+    is_hex,
 )
 from ledger.database import open_engine
 
@@ -101,6 +103,62 @@ def test_times_come_back_aware_and_in_utc(engine: Engine) -> None:
     found = stored(engine, UtcTime, [elsewhere, noon + timedelta(microseconds=1)])
     assert found == [noon, noon + timedelta(microseconds=1)]
     assert all(t.tzinfo is UTC for t in found)
+
+
+def test_times_written_in_bulk_are_the_ones_written_one_by_one(engine: Engine) -> None:
+    noon = datetime(2026, 5, 19, 12, 0, 0, 7, tzinfo=UTC)
+    given = [noon, None, noon.astimezone(timezone(timedelta(hours=9))), datetime(1, 1, 1, tzinfo=UTC), noon]
+    table = Table("times", MetaData(), Column("n", Integer, primary_key=True), Column("at", UtcTime))
+    convert = column_converter(table.c.at.type, engine.dialect)
+    assert convert is not None
+    with engine.begin() as connection:
+        table.create(connection)
+        connection.execute(insert(table), [{"n": n, "at": value} for n, value in enumerate(given)])
+        marks = "?, ?" if engine.dialect.name == "sqlite" else "%s, %s"
+        bulk = [(100 + n, value) for n, value in enumerate(convert(given))]
+        connection.exec_driver_sql(f"INSERT INTO times VALUES ({marks})", bulk)
+        found = connection.scalars(select(table.c.at).order_by(table.c.n)).all()
+        if engine.dialect.name == "sqlite":
+            raw = connection.exec_driver_sql("SELECT at FROM times ORDER BY n").scalars().all()
+            assert raw[: len(given)] == raw[len(given) :]
+    assert found[: len(given)] == found[len(given) :] == given
+
+
+def test_a_column_of_times_with_one_without_a_zone_is_refused(engine: Engine) -> None:
+    convert = column_converter(UtcTime(), engine.dialect)
+    assert convert is not None
+    with pytest.raises(ColumnError, match="no time zone"):
+        convert([datetime(2026, 5, 19, tzinfo=UTC), datetime(2026, 5, 19)])  # noqa: DTZ001  That is the mistake.
+
+
+@pytest.mark.parametrize("texts", [["0x12"], ["0x12", "0xff"], []])
+def test_hex_of_one_length_is_hex(texts: list[str]) -> None:
+    assert is_hex(texts, 1)
+    assert is_hex([",".join(texts)] if texts else [], 1, words=len(texts))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["0x1"],
+        ["0x1G"],
+        ["0xAB"],
+        ["1234"],
+        ["0x12", "0x"],
+        ["0x1", "0x123"],
+        ["0x12,0x34"],
+        ["0x12", ",0x1"],
+        ["0x1é"],
+    ],
+)
+def test_what_is_not_hex_of_that_length_is_none(texts: list[str]) -> None:
+    assert not is_hex(texts, 1)
+
+
+@given(st.lists(st.text(alphabet="0x1,aG", max_size=9), min_size=1, max_size=4))
+def test_texts_looked_at_together_are_hex_exactly_if_each_of_them_is(texts: list[str]) -> None:
+    alone = [len(text) == 4 and text.startswith("0x") and set(text[2:]) <= set("01a") for text in texts]
+    assert is_hex(texts, 1) == all(alone)
 
 
 def test_decimals_keep_every_digit(engine: Engine) -> None:

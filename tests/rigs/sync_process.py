@@ -47,11 +47,13 @@ async def sync_once(run: SyncRun, phase: Callable[[str], None]) -> ChainOutcome:
     tracked = Tracked(1, "fund-1", "address_fund", TransferAdapter(run.token, WALLET), (run.token,))
     options = SyncOptions(until_head=run.until_head, poll_seconds=0.05)
     engine = open_engine(run.database)
-    async with ProviderPool(Terms(), [run.rpc]) as pool:
-        with LedgerWriter(engine, phase=phase) as writer:
-            work = ChainWork(Terms(), pool, [tracked])
-            (outcome,) = await sync_chains(writer, [work], system_clock, options=options)
-    engine.dispose()  # SQLite folds its write-ahead log into the file, so that the file alone can be copied.
+    try:
+        async with ProviderPool(Terms(), [run.rpc]) as pool:
+            with LedgerWriter(engine, phase=phase) as writer:
+                work = ChainWork(Terms(), pool, [tracked])
+                (outcome,) = await sync_chains(writer, [work], system_clock, options=options)
+    finally:
+        engine.dispose()  # SQLite folds its write-ahead log into the file, so that the file alone can be copied.
     return outcome
 
 

@@ -96,10 +96,12 @@ class JobRunner:
             if time.monotonic() - began > job.every_seconds:
                 del self._failures[job.name]  # It went well for a while: this is a new trouble.
             pause = self._retry(job)
+            # The name belongs to the wording: the log counts repetitions by it, and one job must not use up another's.
+            name = job.name.replace("%", "%%")
             if exit_of(error) is None:
-                log.exception("%s failed and is tried again in %g s", job.name, pause)
+                log.exception(f"{name} failed and is tried again in %g s", pause)
             else:
-                log.error("%s: %s (tried again in %g s)", job.name, line_of(error), pause)
+                log.error(f"{name}: %s (tried again in %g s)", line_of(error), pause)
         finally:
             self._running.discard(task)
 

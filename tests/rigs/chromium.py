@@ -4,6 +4,7 @@ The npm package holds four brotli files: the headless shell, the few shared libr
 renderer and one font. They are unpacked once, beside the npm packages.
 """
 
+import fcntl
 import io
 import os
 import shutil
@@ -50,9 +51,16 @@ def unpack_chromium(packed: Path, folder: Path) -> Path:
 
     `packed`: the `bin` folder of the npm package.
     """
-    if folder.exists() and folder.stat().st_mtime >= (packed / "chromium.br").stat().st_mtime:
-        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Another worker may be at it: then it is there when it is our turn.
+        if not folder.exists() or folder.stat().st_mtime < (packed / "chromium.br").stat().st_mtime:
+            unpack_anew(packed, folder)
+    return folder
+
+
+def unpack_anew(packed: Path, folder: Path) -> None:
+    """Puts a newly unpacked browser in the folder's place."""
     part = Path(tempfile.mkdtemp(prefix="chromium-", dir=folder.parent))
     executable = part / "chromium"
     executable.write_bytes(brotli.decompress((packed / "chromium.br").read_bytes()))
@@ -66,7 +74,6 @@ def unpack_chromium(packed: Path, folder: Path) -> Path:
     (part / "fonts.conf").write_text(FONTS.format(folder=folder))
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from indexer.adapter import AdapterError, LogFilter
-from indexer.commit import ChainLedger
-from indexer.facts import Prepared, Rows
+from indexer.commit import ChainLedger, ReadyRows
+from indexer.facts import Prepared
 from indexer.rpc.reader import ChainReader
 from indexer.scan.blooms import ChainBlooms
 from indexer.scan.children import FamilyFetcher, Sighting
@@ -58,10 +58,13 @@ class Backfill:
                 if not flying:
                     break
                 fetched = await fetcher.complete(await flying.popleft())
-                rows = self._ledger.rows_of(fetched, wanted, BlockStatus.FINALIZED)
+                rows = self._ledger.ready_rows(fetched, wanted, BlockStatus.FINALIZED)
                 if writing is not None:
                     await writing
                 writing = asyncio.create_task(self._write(fetched, rows, wanted, done))
+                await asyncio.sleep(
+                    0
+                )  # It begins now: the next range may be at hand, and its rows take the loop's time.
                 wanted = [segment for segment in wanted if segment.id not in rows.broken]
         except asyncio.CancelledError:
             if writing is not None:
@@ -74,7 +77,7 @@ class Backfill:
             if writing is not None:
                 await writing  # Whatever failed meanwhile: what is under way is known to be written, or not.
 
-    async def _write(self, fetched: Fetched, rows: Rows, segments: Sequence[Prepared], done: Done) -> None:
+    async def _write(self, fetched: Fetched, rows: ReadyRows, segments: Sequence[Prepared], done: Done) -> None:
         await self._ledger.commit(fetched, rows, segments)
         await done(fetched, rows.broken)
 

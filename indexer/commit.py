@@ -6,7 +6,8 @@ SyncError
 └── LostCursorError   another process moved the cursor: this one stops
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -15,12 +16,13 @@ from sqlmodel import Session
 
 from indexer.adapter import AdapterError
 from indexer.chain.reconcile import BlockRef, Tail
-from indexer.facts import Prepared, RowMaker, Rows, block_row, log_of
+from indexer.facts import Prepared, RowMaker, block_row, log_of
 from indexer.rpc.reader import ChainTerms, Header
 from indexer.scan.fetch import Fetched
 from indexer.scan.planner import inner_hole
 from indexer.writer import DURING_ROLLBACK, LedgerWriter
 from ledger.blocks import (
+    BlockRow,
     delete_blocks_above,
     find_cursor,
     insert_blocks,
@@ -30,10 +32,11 @@ from ledger.blocks import (
     set_finalized,
     start_cursor,
 )
+from ledger.bulk import Bulk, insert_bulk
 from ledger.clock import Clock
 from ledger.coverage import cut_coverage, extend_coverage, list_coverage
 from ledger.kinds import BlockStatus, ChainStatus, SegmentStatus
-from ledger.logs import insert_facts, insert_logs, list_asset_ids, walk_logs_by
+from ledger.logs import list_asset_ids, prepared_facts, prepared_logs, walk_logs_by
 from ledger.standing import (
     find_chain,
     find_starts,
@@ -72,6 +75,16 @@ class LostCursorError(SyncError):
 
     def __init__(self, slug: str) -> None:
         super().__init__(f"{slug}: another process moved the cursor; one indexer a chain is enough, this stops")
+
+
+@dataclass(frozen=True)
+class ReadyRows:
+    """What one commit writes, logs and facts ready for the driver, and which segments could not be decoded."""
+
+    blocks: Sequence[BlockRow]
+    logs: Bulk
+    facts: Bulk
+    broken: Mapping[int, AdapterError]
 
 
 class ChainLedger:
@@ -221,13 +234,15 @@ class ChainLedger:
         self.finalized = anchor.number
         self._tail = self._tail and self._tail.anchored(BlockRef(anchor.number, anchor.hash))
 
-    def rows_of(self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus) -> Rows:
-        """What `commit` is to write of a range; nothing is asked or changed, so it may go on beside a commit."""
+    def ready_rows(self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus) -> ReadyRows:
+        """What `commit` is to write of a range; nothing is asked or changed, so it may be made beside a commit."""
         if self._rows is None:
-            raise RuntimeError("ChainLedger.open comes before rows_of")
-        return self._rows.rows_of(fetched, segments, status)
+            raise RuntimeError("ChainLedger.open comes before ready_rows")
+        rows, dialect = self._rows.rows_of(fetched, segments, status), self._writer.engine.dialect
+        logs, facts = prepared_logs(dialect, rows.logs), prepared_facts(dialect, rows.facts)
+        return ReadyRows(rows.blocks, logs, facts, rows.broken)
 
-    async def commit(self, fetched: Fetched, rows: Rows, segments: Sequence[Prepared]) -> None:
+    async def commit(self, fetched: Fetched, rows: ReadyRows, segments: Sequence[Prepared]) -> None:
         """Rows, coverage and cursor of a range in one transaction.
 
         The cursor moves when the range ends above it; a hole filled behind it leaves it where it is.
@@ -237,18 +252,18 @@ class ChainLedger:
 
     async def save(
         self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus
-    ) -> dict[int, AdapterError]:
+    ) -> Mapping[int, AdapterError]:
         """Both at once. Returns the segments that could not be decoded."""
-        rows = self.rows_of(fetched, segments, status)
+        rows = self.ready_rows(fetched, segments, status)
         await self.commit(fetched, rows, segments)
         return rows.broken
 
-    def _insert(self, session: Session, fetched: Fetched, rows: Rows, sound: Sequence[Prepared]) -> None:
+    def _insert(self, session: Session, fetched: Fetched, rows: ReadyRows, sound: Sequence[Prepared]) -> None:
         now = self._clock()
         self._require_same(session, list(fetched.headers.values()))
         insert_blocks(session, rows.blocks)
-        insert_logs(session, rows.logs)
-        insert_facts(session, rows.facts)
+        insert_bulk(session, rows.logs)
+        insert_bulk(session, rows.facts)
         for segment in sound:
             if max(fetched.first, segment.start) <= fetched.last:
                 extend_coverage(session, coverage_of(segment, fetched, now), fetched.passed)

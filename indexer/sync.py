@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.25
 RARE_COLLECTIONS = 70_000
 """Objects made before the collector looks for cycles; 700 is Python's own number."""
+HANDOVER_SECONDS = 0.0003
 UNSETTLED_POLLS = 20
 """Polls that may end below the head (providers contradict each other, the head moves) before index-once gives up."""
 
@@ -64,7 +66,7 @@ async def sync_chains(
     """
     chosen = options or SyncOptions()
     try:
-        with rare_collections():
+        with rare_collections(), quick_handover():
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(_sync(writer, work, clock, options=chosen, progress=progress)) for work in works
@@ -93,6 +95,20 @@ def rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+@contextmanager
+def quick_handover() -> Iterator[None]:
+    """The writer's thread needs the interpreter for a moment between two statements, the reader's for long stretches.
+
+    Python lets the first wait for five milliseconds each time, as long as its statement took.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(min(usual, HANDOVER_SECONDS))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 async def _sync(

@@ -8,7 +8,7 @@ from sqlalchemy import CursorResult, delete, exists, func, insert, literal, sele
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col
 
-from ledger.database import insert_rows
+from ledger.bulk import insert_rows
 from ledger.kinds import BlockStatus
 from ledger.tables import Block, Chain, Cursor, Fact, OrphanedLog, Price, RawLog, Reading, Reorg, Snapshot
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import exists, select
 from sqlmodel import Session, col
 
-from ledger.database import insert_rows
+from ledger.bulk import insert_rows
 from ledger.kinds import FLOW_SIGN, Role, Side
 from ledger.tables import Fact, Snapshot
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import select
+from sqlalchemy import Dialect, select
 from sqlmodel import Session, col
 
-from ledger.database import Columns, insert_columns
+from ledger.bulk import Bulk, Columns, insert_columns, prepared
 from ledger.tables import Asset, Fact, RawLog
 
 LOG_COLUMNS = ("chain_id", "block_hash", "log_index", "block_number", "tx_hash", "address", "topics", "data")
@@ -38,6 +38,16 @@ def insert_logs(session: Session, columns: Columns) -> None:
 def insert_facts(session: Session, columns: Columns) -> None:
     """Adds facts, column by column in the order of FACT_COLUMNS; a fact that is there stays."""
     insert_columns(session, Fact, FACT_COLUMNS, columns)
+
+
+def prepared_logs(dialect: Dialect, columns: Columns) -> Bulk:
+    """Raw logs made ready for `insert_bulk`, so that the writer only has to hand them over."""
+    return prepared(dialect, RawLog, LOG_COLUMNS, columns)
+
+
+def prepared_facts(dialect: Dialect, columns: Columns) -> Bulk:
+    """Facts made ready in the same way."""
+    return prepared(dialect, Fact, FACT_COLUMNS, columns)
 
 
 def walk_logs_by(session: Session, chain_id: int, addresses: Collection[str], *, above: int) -> Iterator[RawLog]:

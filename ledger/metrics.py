@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
-from ledger.database import insert_rows
+from ledger.bulk import insert_rows
 from ledger.tables import Metric, Segment
 from ledger.tables.sentences import Json
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, select, update
 from sqlmodel import Session, col
 
-from ledger.database import insert_rows
+from ledger.bulk import insert_rows
 from ledger.facts import BlockPlace
 from ledger.kinds import ReadingName, SnapshotKind
 from ledger.tables import Block, Chain, Price, Reading, Segment, Snapshot

@@ -11,11 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col, select
 
 from ledger.blocks import delete_blocks_above, insert_blocks
+from ledger.bulk import COPY_FROM_ROWS, ROWS_A_STATEMENT, insert_rows
 from ledger.columns import INT256_MIN
 from ledger.database import (
-    COPY_FROM_ROWS,
-    ROWS_A_STATEMENT,
-    insert_rows,
     migration_config,
     open_engine,
     reading,

@@ -8,8 +8,9 @@ from hashlib import sha256
 from sqlalchemy import Engine, select
 from sqlmodel import SQLModel, col
 
+from ledger.bulk import insert_rows
 from ledger.clock import Clock
-from ledger.database import insert_rows, reading, writing
+from ledger.database import reading, writing
 from ledger.kinds import FundKind, ReadingName, Role, Shape, SourceKind
 from ledger.tables import (
     Asset,

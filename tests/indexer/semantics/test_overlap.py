@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from indexer.adapter import AdapterError, FactDraft, Log, LogFilter
 from indexer.backfill import Backfill
-from indexer.commit import ChainLedger
-from indexer.facts import Prepared, Rows, prepare
+from indexer.commit import ChainLedger, ReadyRows
+from indexer.facts import Prepared, prepare
 from indexer.rpc.errors import UnavailableError
 from indexer.rpc.reader import LogBatch
 from indexer.scan.fetch import Fetched
@@ -79,7 +79,7 @@ class HeldLedger(ChainLedger):
 
     before: Mapping[int, Callable[[], Awaitable[object]]] = {}
 
-    async def commit(self, fetched: Fetched, rows: Rows, segments: Sequence[Prepared]) -> None:
+    async def commit(self, fetched: Fetched, rows: ReadyRows, segments: Sequence[Prepared]) -> None:
         if fetched.first in self.before:
             await asyncio.wait_for(self.before[fetched.first](), PATIENCE_SECONDS)
         await super().commit(fetched, rows, segments)

@@ -157,8 +157,9 @@ class Healer:
                 parts = await self._reader.logs_of(filters, [header.hash for header in headers], without=asked)
                 logs = [each for part in parts for each in part.logs]
                 blocks, provider = by_block(logs), parts[0].provider
-                check_headers(blocks, {header.number: header for header in headers}, provider)
-                BloomCheck(filters).suspects(blocks, headers, provider)
+                known = {header.number: header for header in headers}
+                check_headers(blocks, known, provider)
+                BloomCheck(filters).answered(blocks, known, provider)
             except UntruthError as error:
                 log.warning("%s", error)
                 continue

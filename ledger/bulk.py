@@ -74,10 +74,14 @@ def prepared(dialect: Dialect, model: type[SQLModel], names: Sequence[str], colu
 def insert_bulk(session: Session, bulk: Bulk) -> None:
     """Writes the rows. Nothing is committed."""
     connection = session.connection()
-    for statement, given in bulk.statements:
-        connection.exec_driver_sql(statement, given)
     if bulk.texts:
         _copy(connection, bulk)
+    elif bulk.statements:
+        # Straight to the driver: what SQLAlchemy does around a statement takes a fifth of the time that binding takes.
+        cursor = connection.connection.cursor()
+        for statement, given in bulk.statements:
+            (cursor.executemany if isinstance(given, list) else cursor.execute)(statement, given)
+        cursor.close()
 
 
 def insert_columns(session: Session, model: type[SQLModel], names: Sequence[str], columns: Columns) -> None:

@@ -1,5 +1,6 @@
 """Engine and session from a URL, transactions, and migrations."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from ledger import tables  # noqa: F401  Tables must be known to the metadata be
 from ledger.columns import json_text
 from ledger.errors import LOCK_SECONDS, LedgerOutdatedError, LedgerUnreachableError, ledger_error, translate_errors
 
+DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
 MIGRATIONS = Path(__file__).parent / "migrations"
 PAGE_BYTES = 16_384  # Of a new SQLite file: a row of ours is half a kilobyte, and each page is a call to the system.
 IDLE_SECONDS = 300
@@ -100,7 +102,7 @@ def writing(engine: Engine) -> Iterator[Session]:
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
-    except psycopg.Error as error:  # COPY speaks to the driver itself, past what translates its errors.
+    except DRIVER_ERRORS as error:  # Bulk writes speak to the driver itself, past what translates its errors.
         told = ledger_error(engine.url, error)
         if told is None:
             raise

@@ -1,6 +1,6 @@
 """Level 2 of the verification ladder: what came is in the headers' blooms, and the blooms promise no more. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,8 @@ from indexer.scan.verify import ByBlock, is_of, matches
 Pair = tuple[str, tuple[str, ...]]
 """Contract and event of a log: its address and its first topic, where it has one."""
 MOST_PAIRS = 65_536
+Answers = dict[int, frozenset[int]]
+"""Block → which filters its logs are answers to, by their places."""
 
 
 @lru_cache(maxsize=65_536)
@@ -71,24 +73,35 @@ class BloomCheck:
         self._named = frozenset[str]().union(*further)
         self._pairs: dict[Pair, tuple[int, frozenset[int]]] = {}
 
-    def suspects(self, blocks: ByBlock, headers: Iterable[Header], where: str) -> tuple[list[Header], bool]:
+    def suspects(self, blocks: ByBlock, headers: Mapping[int, Header], where: str) -> tuple[list[Header], bool]:
         """Blocks whose bloom says that a filter may match where no such log came, and whether all blooms were there.
 
         Raises UntruthError for a log that its block's bloom does not hold: it is invented. A false alarm is possible
         (blooms are saturated on busy chains); a silent omission of a filter's only log is not.
         """
+        return self.unanswered(self.answered(blocks, headers, where), headers.values())
+
+    def answered(self, blocks: ByBlock, headers: Mapping[int, Header], where: str) -> Answers:
+        """Block → the filters that its logs answer; raises UntruthError for a log that its bloom does not hold."""
+        return {
+            number: self._answered(logs, bloom, f"{where}: block {number}")
+            for number, logs in blocks.items()
+            if (bloom := bloom_of(headers[number])) is not None
+        }
+
+    def unanswered(self, answers: Answers, headers: Iterable[Header]) -> tuple[list[Header], bool]:
+        """Blocks that may hold a log of another filter than the answered ones, and whether all had blooms."""
         suspects: list[Header] = []
         is_complete = True
         for header in headers:
+            answered = answers.get(header.number, frozenset())
+            if len(answered) == len(self._questions):
+                continue
             bloom = bloom_of(header)
             if bloom is None:
                 is_complete = False
-                continue
-            answered = self._answered(blocks.get(header.number, ()), bloom, f"{where}: block {header.number}")
-            for at, question in enumerate(self._questions):
-                if at not in answered and question.may_hold(bloom):
-                    suspects.append(header)
-                    break
+            elif any(at not in answered and question.may_hold(bloom) for at, question in enumerate(self._questions)):
+                suspects.append(header)
         return suspects, is_complete
 
     def _answered(self, logs: Sequence[Log], bloom: int, where: str) -> frozenset[int]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from indexer.adapter import Log, LogFilter
 from indexer.rpc.errors import AnswerTooLargeError, ChainError, NobodyElseError, RangeTooWideError, UntruthError
 from indexer.rpc.reader import ChainReader, Header, LogBatch
-from indexer.scan.blooms import BloomCheck, ChainBlooms, bloom_of
+from indexer.scan.blooms import Answers, BloomCheck, ChainBlooms, bloom_of
 from indexer.scan.filters import matching
 from indexer.scan.opinion import Opinion, SecondOpinion, find_proof
 from indexer.scan.ranges import RangeSizer
-from indexer.scan.verify import BLOOM, HEAD, by_block, check_headers, quantity
+from indexer.scan.verify import BLOOM, HEAD, by_block, check_headers, portions, quantity
 from ledger.coverage import Verified
 
 ATTEMPTS = 4
@@ -159,11 +159,16 @@ class LogFetcher:
     async def _verify(self, batch: LogBatch, headers: Mapping[int, Header], *, is_dense: bool) -> int:
         """The level reached; raises UntruthError when the answer contradicts headers, blooms or another provider."""
         where = f"{batch.provider}: eth_getLogs"
-        blocks = by_block(batch.logs)
-        check_headers(blocks, headers, where)
-        if not await self._has_blooms(batch, headers):
+        answers: Answers = {}
+        has_blooms = await self._has_blooms(batch, headers)
+        for portion in portions(batch.logs):
+            blocks = by_block(portion)
+            check_headers(blocks, headers, where)
+            if has_blooms:
+                answers.update(self._bloom_check.answered(blocks, headers, where))
+        if not has_blooms:
             return batch.level
-        suspects, has_blooms = self._bloom_check.suspects(blocks, headers.values(), where)
+        suspects, has_blooms = self._bloom_check.unanswered(answers, headers.values())
         for at in range(0, len(suspects), SUSPECTS_AT_ONCE):
             await self._ask_elsewhere(batch, suspects[at : at + SUSPECTS_AT_ONCE])
         return BLOOM if has_blooms and is_dense else batch.level
@@ -173,8 +178,8 @@ class LogFetcher:
         self._blooms.see(headers.values())
         if self._blooms.are_there is None and batch.logs:
             witness = batch.logs[0]
-            header = headers[quantity(witness.block_number)]
-            if bloom_of(header) == 0:
+            header = headers.get(quantity(witness.block_number))
+            if header is not None and bloom_of(header) == 0:
                 avoid = frozenset({batch.provider})
                 (other,) = await self._reader.logs_of(self._filters, [header.hash], avoid=avoid)
                 self._blooms.are_there = False if witness in other.logs else None

@@ -113,15 +113,16 @@ class Sharing:
     def places(self, logs: Sequence[Log]) -> list[list[int]]:
         """For each set of filters the places of its logs among `logs`, ascending."""
         places: list[list[int]] = [[] for _ in self._filters]
+        takes, known = [own.append for own in places], self._takers
         for place, log in enumerate(logs):
             event = log.topics[:1]
             try:
-                takers = self._takers[log.address][event]
+                takers = known[log.address][event]
             except KeyError:
                 takers = self._learn(log.address, event)
             for at, open_filters in takers:
                 if not open_filters or any(matches(part, log) for part in open_filters):
-                    places[at].append(place)
+                    takes[at](place)
         return places
 
     def _learn(self, address: str, event: tuple[str, ...]) -> list[tuple[int, list[LogFilter]]]:

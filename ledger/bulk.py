@@ -77,7 +77,7 @@ def insert_bulk(session: Session, bulk: Bulk) -> None:
     if bulk.texts:
         _copy(connection, bulk)
     elif bulk.statements:
-        # Straight to the driver: what SQLAlchemy does around a statement takes a fifth of the time that binding takes.
+        # Straight to the driver: what SQLAlchemy does around a statement takes a quarter of the time that binding takes.
         cursor = connection.connection.cursor()
         for statement, given in bulk.statements:
             (cursor.executemany if isinstance(given, list) else cursor.execute)(statement, given)
@@ -114,7 +114,7 @@ def bound(columns: Columns, is_nullable_text: Sequence[bool]) -> tuple[tuple[str
     for place, column in enumerate(columns):
         if is_nullable_text[place] and "" not in column:
             marks[place] = "NULLIF(?, '')"
-            flat[place :: len(columns)] = [value or "" for value in column]
+            flat[place :: len(columns)] = ["" if value is None else value for value in column]
         else:
             flat[place :: len(columns)] = column
     return tuple(marks), tuple(flat)

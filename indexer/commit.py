@@ -83,7 +83,7 @@ class ReadyRows:
 
     blocks: Sequence[BlockRow]
     logs: Bulk
-    facts: Bulk
+    facts: Sequence[Bulk]
     broken: Mapping[int, AdapterError]
 
 
@@ -239,8 +239,8 @@ class ChainLedger:
         if self._rows is None:
             raise RuntimeError("ChainLedger.open comes before ready_rows")
         rows, dialect = self._rows.rows_of(fetched, segments, status), self._writer.engine.dialect
-        logs, facts = prepared_logs(dialect, rows.logs), prepared_facts(dialect, rows.facts)
-        return ReadyRows(rows.blocks, logs, facts, rows.broken)
+        facts = [prepared_facts(dialect, columns) for columns in rows.facts]
+        return ReadyRows(rows.blocks, prepared_logs(dialect, rows.logs), facts, rows.broken)
 
     async def commit(self, fetched: Fetched, rows: ReadyRows, segments: Sequence[Prepared]) -> None:
         """Rows, coverage and cursor of a range in one transaction.
@@ -263,7 +263,8 @@ class ChainLedger:
         self._require_same(session, list(fetched.headers.values()))
         insert_blocks(session, rows.blocks)
         insert_bulk(session, rows.logs)
-        insert_bulk(session, rows.facts)
+        for facts in rows.facts:
+            insert_bulk(session, facts)
         for segment in sound:
             if max(fetched.first, segment.start) <= fetched.last:
                 extend_coverage(session, coverage_of(segment, fetched, now), fetched.passed)

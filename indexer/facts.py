@@ -15,12 +15,15 @@ from indexer.scan.fetch import Fetched
 from indexer.scan.filters import Sharing, digest_of, matching
 from indexer.scan.verify import portions, quantity
 from ledger.blocks import BlockRow
+from ledger.bulk import Same
 from ledger.columns import INT256_MIN, UINT256_MAX
 from ledger.kinds import BlockStatus
-from ledger.logs import FACT_COLUMNS, LOG_COLUMNS
+from ledger.logs import LOG_COLUMNS
 from ledger.tables import RawLog
 
 T = TypeVar("T")
+Columns = list[Same | list[Any]]
+"""Values of many rows, column by column; none for no rows."""
 
 NUMBER_AT = LOG_COLUMNS.index("block_number")
 
@@ -59,18 +62,18 @@ def prepare(tracked: Tracked, start: int) -> Prepared:
 class Rows:
     """What one commit writes, and which segments could not be decoded.
 
-    Logs and facts are columns, in the order of LOG_COLUMNS and FACT_COLUMNS.
+    Logs and facts are columns, in the order of LOG_COLUMNS and FACT_COLUMNS; facts segment by segment.
     """
 
     blocks: list[BlockRow] = field(default_factory=list)
-    logs: list[list[Any]] = field(default_factory=lambda: empty_columns(LOG_COLUMNS))
-    facts: list[list[Any]] = field(default_factory=lambda: empty_columns(FACT_COLUMNS))
+    logs: Columns = field(default_factory=list)
+    facts: list[Columns] = field(default_factory=list)
     broken: dict[int, AdapterError] = field(default_factory=dict)
 
     @property
     def log_count(self) -> int:
         """How many raw logs."""
-        return len(self.logs[0])
+        return len(numbers_in(self.logs))
 
 
 def block_row(chain_id: int, header: Header, status: BlockStatus) -> BlockRow:
@@ -131,7 +134,7 @@ class RowMaker:
     def rows_of(self, fetched: Fetched, segments: Iterable[Prepared], status: BlockStatus) -> Rows:
         """All rows of a range. Final blocks without logs get none; those above finality are all kept."""
         rows, wanted = Rows(), list(segments)
-        facts = {segment.id: empty_columns(FACT_COLUMNS) for segment in wanted}
+        facts: dict[int, Columns] = {segment.id: [] for segment in wanted}
         sharing = Sharing([segment.filters for segment in wanted])
         for logs in portions(fetched.logs):
             portion = Portion.of(logs, fetched.headers)
@@ -145,31 +148,27 @@ class RowMaker:
                 except AdapterError as error:
                     # Its logs are kept all the same: a better decoder finds them in the ledger.
                     rows.broken[segment.id] = error
-            extend(rows.logs, self._log_columns(portion, sorted(kept)))
-        for segment in wanted:
-            if segment.id not in rows.broken:
-                extend(rows.facts, facts[segment.id])
-        numbers = set(rows.logs[NUMBER_AT])
+            add_rows(rows.logs, self._log_columns(portion, sorted(kept)))
+        rows.facts = [columns for segment, columns in facts.items() if columns and segment not in rows.broken]
+        numbers = set(numbers_in(rows.logs))
         headers = [h for h in fetched.headers.values() if status is BlockStatus.UNFINALIZED or h.number in numbers]
         rows.blocks = [block_row(self._chain_id, header, status) for header in headers]
         return rows
 
-    def _decode(
-        self, portion: Portion, segment: Prepared, matched: Sequence[int], facts: Sequence[list[Any]]
-    ) -> Sequence[int]:
+    def _decode(self, portion: Portion, segment: Prepared, matched: Sequence[int], facts: Columns) -> Sequence[int]:
         """Adds one segment's facts to `facts`; the places of the logs they come from. Raises AdapterError."""
         if segment.family is not None:
             matched = places_of(segment.wanted(portion.logs), portion.logs)
         places = since(segment.start, matched, portion.numbers)
         drafts = decode_logs(segment.tracked.adapter, picked(portion.logs, places))
-        extend(facts, self._fact_columns(portion, segment.tracked, places, drafts))
+        add_rows(facts, self._fact_columns(portion, segment.tracked, places, drafts))
         return places
 
-    def _log_columns(self, portion: Portion, places: Sequence[int]) -> list[list[Any]]:
+    def _log_columns(self, portion: Portion, places: Sequence[int]) -> Columns:
         """These logs in the order of LOG_COLUMNS."""
         logs = picked(portion.logs, places)
         return [
-            [self._chain_id] * len(places),
+            Same(self._chain_id),
             picked(portion.hashes, places),
             picked(portion.indexes, places),
             picked(portion.numbers, places),
@@ -181,7 +180,7 @@ class RowMaker:
 
     def _fact_columns(
         self, portion: Portion, tracked: Tracked, places: Sequence[int], decoded: Sequence[Sequence[FactDraft]]
-    ) -> list[list[Any]]:
+    ) -> Columns:
         """One segment's facts in the order of FACT_COLUMNS. `decoded`: the drafts of the log at each place."""
         drafts = list(chain.from_iterable(decoded))
         counts = list(map(len, decoded))
@@ -200,11 +199,11 @@ class RowMaker:
                 for detail, asset, asset_id in zip(details, assets, asset_ids, strict=True)
             ]
         return [
-            [self._chain_id] * len(drafts),
+            Same(self._chain_id),
             picked(portion.hashes, of_facts),
             indexes,
             [fact_no for count in counts for fact_no in range(count)],
-            [tracked.segment_id] * len(drafts),
+            Same(tracked.segment_id),
             numbers,
             picked(portion.times, of_facts),
             picked(portion.transactions, of_facts),
@@ -216,19 +215,25 @@ class RowMaker:
             [draft.account for draft in drafts],
             [draft.market for draft in drafts],
             details,
-            [f"{tracked.shape}@{tracked.adapter.version}"] * len(drafts),
+            Same(f"{tracked.shape}@{tracked.adapter.version}"),
         ]
 
 
-def empty_columns(names: Sequence[str]) -> list[list[Any]]:
-    """As many columns as names, without a row."""
-    return [[] for _ in names]
-
-
-def extend(columns: Sequence[list[Any]], more: Sequence[list[Any]]) -> None:
-    """Adds rows to columns."""
+def add_rows(columns: Columns, more: Columns) -> None:
+    """Adds rows to columns, whose values that are the same in all rows stay so. The first rows make the columns."""
+    if not columns:
+        if any(isinstance(column, list) and column for column in more):
+            columns.extend(more)
+        return
     for column, others in zip(columns, more, strict=True):
-        column.extend(others)
+        if isinstance(column, list) and isinstance(others, list):
+            column.extend(others)
+
+
+def numbers_in(logs: Columns) -> Sequence[int]:
+    """The block of each log in columns."""
+    column = logs[NUMBER_AT] if logs else []
+    return column if isinstance(column, list) else []
 
 
 def check_words(

@@ -66,7 +66,8 @@ class Rebuild:
             rows = self._rows.rows_of(self._fetched(window), [segment], BlockStatus.FINALIZED)
             for error in rows.broken.values():
                 raise AdapterError(f"{segment.tracked.slug}: {error}; its facts were left as they are") from error
-            insert_facts(self._session, rows.facts)
+            for columns in rows.facts:
+                insert_facts(self._session, columns)
             read += len(window)
             if progress is not None:
                 progress(window[-1].block_number - first + 1, last - first + 1)

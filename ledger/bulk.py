@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, Dialect, Table
@@ -29,6 +29,12 @@ SIGNS = "\\\t\n\r"
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
+class Same(NamedTuple):
+    """A column that holds one value in all rows: it is given to the driver once."""
+
+    value: Any
+
+
 @dataclass(frozen=True)
 class Bulk:
     """Rows of one table, ready for one kind of database: statements with their values, or COPY's text."""
@@ -39,36 +45,50 @@ class Bulk:
     texts: Sequence[bytes] = ()
 
 
-def prepared(dialect: Dialect, model: type[SQLModel], names: Sequence[str], columns: Columns) -> Bulk:
+def prepared(
+    dialect: Dialect, model: type[SQLModel], names: Sequence[str], columns: Sequence[Same | Sequence[Any]]
+) -> Bulk:
     """Rows as `insert_bulk` takes them.
 
-    `columns`: len(names) × n, values as the column types take them (int, aware datetime, 0x text); what does not fit
-    raises ColumnError. They are converted portion by portion, so that each stays in the processor's cache.
+    `columns`: len(names) × n, or Same, but not all of them; values as the column types take them (int, aware datetime,
+    0x text), what does not fit raises ColumnError. They are converted portion by portion, so that each stays in the
+    processor's cache.
     """
     table: Table = model.__table__  # type: ignore[attr-defined]
-    quoted = ", ".join(f'"{name}"' for name in names)
-    rows = len(columns[0]) if columns else 0
-    converters = [column_converter(table.c[name].type, dialect) for name in names]
+    if not columns:
+        return Bulk(table.name, "")
+    converters = {name: column_converter(table.c[name].type, dialect) or as_it_is for name in names}
+    same = {name: converters[name]([c.value])[0] for name, c in zip(names, columns, strict=True) if isinstance(c, Same)}
+    each = {name: c for name, c in zip(names, columns, strict=True) if not isinstance(c, Same)}
+    rows = len(next(iter(each.values()), ()))
+    quoted = ", ".join(f'"{name}"' for name in (*same, *each))
 
     def values(first: int, size: int) -> list[Sequence[Any]]:
-        parts = [column[first : first + size] for column in columns]
-        return [part if convert is None else convert(part) for part, convert in zip(parts, converters, strict=True)]
+        return [converters[name](column[first : first + size]) for name, column in each.items()]
 
     if dialect.name == "sqlite":
         statements = []
-        wanted = [table.c[name] for name in names]
+        wanted = [table.c[name] for name in each]
         is_nullable_text = [bool(c.nullable) and c.type.compile(dialect).startswith(TEXTS) for c in wanted]
         for first, size in portions(rows):
             marks, flat = bound(values(first, size), is_nullable_text)
-            statements.append((insertion(table.name, quoted, marks, size), flat))
+            once = [f"?{n}" for n in range(1, len(same) + 1)]
+            statements.append((insertion(table.name, quoted, (*once, *marks), size), (*same.values(), *flat)))
         return Bulk(table.name, quoted, statements)
     if rows >= COPY_FROM_ROWS:
         size = ROWS_A_STATEMENT[0]
-        texts = [copy_text(values(first, size)).encode() for first in range(0, rows, size)]
+        begin = [_text(value) for value in same.values()]
+        texts = [copy_text(values(first, size), begin).encode() for first in range(0, rows, size)]
         return Bulk(table.name, quoted, texts=texts)
     places = ", ".join(["%s"] * len(names))
     statement = f'INSERT INTO "{table.name}" ({quoted}) VALUES ({places}) ON CONFLICT DO NOTHING'
-    return Bulk(table.name, quoted, [(statement, list(zip(*values(0, rows), strict=True)))] if rows else [])
+    given = [(*same.values(), *row) for row in zip(*values(0, rows), strict=True)]
+    return Bulk(table.name, quoted, [(statement, given)] if rows else [])
+
+
+def as_it_is(values: Sequence[Any]) -> Sequence[Any]:
+    """What becomes of a column that the driver takes unchanged."""
+    return values
 
 
 def insert_bulk(session: Session, bulk: Bulk) -> None:
@@ -77,14 +97,16 @@ def insert_bulk(session: Session, bulk: Bulk) -> None:
     if bulk.texts:
         _copy(connection, bulk)
     elif bulk.statements:
-        # Straight to the driver: what SQLAlchemy does around a statement takes a quarter of the time that binding takes.
+        # Straight to the driver: what SQLAlchemy does around a statement takes a quarter of what binding takes.
         cursor = connection.connection.cursor()
         for statement, given in bulk.statements:
             (cursor.executemany if isinstance(given, list) else cursor.execute)(statement, given)
         cursor.close()
 
 
-def insert_columns(session: Session, model: type[SQLModel], names: Sequence[str], columns: Columns) -> None:
+def insert_columns(
+    session: Session, model: type[SQLModel], names: Sequence[str], columns: Sequence[Same | Sequence[Any]]
+) -> None:
     """Makes rows ready and writes them. Nothing is committed."""
     insert_bulk(session, prepared(session.connection().dialect, model, names, columns))
 
@@ -103,7 +125,7 @@ def portions(rows: int) -> Iterator[tuple[int, int]]:
             first += size
 
 
-def bound(columns: Columns, is_nullable_text: Sequence[bool]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+def bound(columns: Columns, is_nullable_text: Sequence[bool]) -> tuple[list[str], list[Any]]:
     """What stands for each column in a row of VALUES, and all values, row by row.
 
     The driver takes several times as long over a NULL as over a text: the empty text stands for it where no value is
@@ -117,7 +139,7 @@ def bound(columns: Columns, is_nullable_text: Sequence[bool]) -> tuple[tuple[str
             flat[place :: len(columns)] = ["" if value is None else value for value in column]
         else:
             flat[place :: len(columns)] = column
-    return tuple(marks), tuple(flat)
+    return marks, flat
 
 
 @lru_cache(maxsize=64)
@@ -125,11 +147,6 @@ def insertion(table: str, names: str, marks: tuple[str, ...], size: int) -> str:
     """The statement for so many rows. A long one: SQLite works through it without the interpreter's lock."""
     rows = ", ".join([f"({', '.join(marks)})"] * size)
     return f'INSERT INTO "{table}" ({names}) VALUES {rows} ON CONFLICT DO NOTHING'
-
-
-def is_constant(column: Sequence[Any]) -> bool:
-    """Whether it is one object in all rows; seldom is more looked at than the ends."""
-    return column[0] is column[-1] and column.count(column[0]) == len(column)
 
 
 def _copy(connection: Connection, bulk: Bulk) -> None:
@@ -156,16 +173,19 @@ def _copy_into(connection: Connection, table: str, bulk: Bulk) -> None:
             copy.write(text)
 
 
-def copy_text(columns: Columns) -> str:
-    """Columns in COPY's text format: tabs, a line a row, NULL as \\N, escapes where a value needs them."""
+def copy_text(columns: Columns, begin: Sequence[str] = ()) -> str:
+    """Columns in COPY's text format: tabs, a line a row, NULL as \\N, escapes where a value needs them.
+
+    `begin`: texts that each line begins with.
+    """
     texts = list(map(_texts, columns))
+    if begin:
+        texts.insert(0, ["\t".join(begin)] * len(columns[0]))
     return "\n".join([*map("\t".join, zip(*texts, strict=True)), ""])
 
 
 def _texts(column: Sequence[Any]) -> Sequence[str]:
     """A column as COPY wants it. Most are text without a sign to escape; of what repeats each value is written once."""
-    if is_constant(column):
-        return [_text(column[0])] * len(column)
     kinds = set(map(type, column))
     if kinds <= {str, NoneType}:
         joined = "".join(filter(None, column))

@@ -1,11 +1,12 @@
 """Raw logs and the facts decoded from them, in bulk. Nothing here commits."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import Dialect, select
 from sqlmodel import Session, col
 
-from ledger.bulk import Bulk, Columns, insert_columns, prepared
+from ledger.bulk import Bulk, Same, insert_columns, prepared
 from ledger.tables import Asset, Fact, RawLog
 
 LOG_COLUMNS = ("chain_id", "block_hash", "log_index", "block_number", "tx_hash", "address", "topics", "data")
@@ -30,22 +31,26 @@ FACT_COLUMNS = (
 )
 
 
-def insert_logs(session: Session, columns: Columns) -> None:
+Given = Sequence[Same | Sequence[Any]]
+"""Values of many rows, column by column."""
+
+
+def insert_logs(session: Session, columns: Given) -> None:
     """Adds raw logs, column by column in the order of LOG_COLUMNS; a log that is there stays."""
     insert_columns(session, RawLog, LOG_COLUMNS, columns)
 
 
-def insert_facts(session: Session, columns: Columns) -> None:
+def insert_facts(session: Session, columns: Given) -> None:
     """Adds facts, column by column in the order of FACT_COLUMNS; a fact that is there stays."""
     insert_columns(session, Fact, FACT_COLUMNS, columns)
 
 
-def prepared_logs(dialect: Dialect, columns: Columns) -> Bulk:
+def prepared_logs(dialect: Dialect, columns: Given) -> Bulk:
     """Raw logs made ready for `insert_bulk`, so that the writer only has to hand them over."""
     return prepared(dialect, RawLog, LOG_COLUMNS, columns)
 
 
-def prepared_facts(dialect: Dialect, columns: Columns) -> Bulk:
+def prepared_facts(dialect: Dialect, columns: Given) -> Bulk:
     """Facts made ready in the same way."""
     return prepared(dialect, Fact, FACT_COLUMNS, columns)
 

@@ -8,11 +8,12 @@ import pytest
 
 from indexer.adapter import FactDraft, Log, LogFilter
 from indexer.adapters.address_fund import TRANSFER
-from indexer.facts import Prepared, RowMaker, Rows, log_of, prepare
+from indexer.facts import Columns, Prepared, RowMaker, Rows, log_of, prepare
 from indexer.lanes import Tracked
 from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched
 from indexer.scan.verify import PORTION
+from ledger.bulk import Same
 from ledger.columns import UINT256_MAX
 from ledger.kinds import BlockStatus, Contribution, Role
 from ledger.logs import FACT_COLUMNS, LOG_COLUMNS
@@ -64,12 +65,19 @@ def rows_of(view: Fetched, *segments: Prepared, status: BlockStatus = BlockStatu
 
 def logs_in(rows: Rows) -> list[dict[str, Any]]:
     """The raw logs, each by its columns."""
-    return [dict(zip(LOG_COLUMNS, row, strict=True)) for row in zip(*rows.logs, strict=True)]
+    return rows_by_name(LOG_COLUMNS, rows.logs)
 
 
 def facts_in(rows: Rows) -> list[dict[str, Any]]:
     """The facts, each by its columns."""
-    return [dict(zip(FACT_COLUMNS, row, strict=True)) for row in zip(*rows.facts, strict=True)]
+    return [fact for columns in rows.facts for fact in rows_by_name(FACT_COLUMNS, columns)]
+
+
+def rows_by_name(names: Sequence[str], columns: Columns) -> list[dict[str, Any]]:
+    """Each row by its columns; what is the same in all rows stands in each."""
+    count = max((len(column) for column in columns if isinstance(column, list)), default=0)
+    whole = [[column.value] * count if isinstance(column, Same) else column for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*whole, strict=True)]
 
 
 def test_a_log_that_concerns_two_funds_is_stored_once_and_is_a_fact_of_each() -> None:

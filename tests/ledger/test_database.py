@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, inspect
 from sqlmodel import Session, SQLModel, col, select
 
 from ledger.blocks import delete_blocks_above, insert_blocks
-from ledger.bulk import COPY_FROM_ROWS, ROWS_A_STATEMENT, insert_rows
+from ledger.bulk import COPY_FROM_ROWS, ROWS_A_STATEMENT, Same, insert_columns, insert_rows
 from ledger.columns import INT256_MIN
 from ledger.database import (
     migration_config,
@@ -286,3 +286,31 @@ def test_any_text_comes_back_as_it_was_written_in_bulk(database_url: str, text: 
         found = session.exec(select(Platform.slug, Platform.name, Platform.url)).all()
     assert sorted(found) == sorted(rows)
     engine.dispose()
+
+
+@pytest.mark.parametrize("count", [1, 7, COPY_FROM_ROWS, 2 * ROWS_A_STATEMENT[0] + 56])
+def test_what_is_the_same_in_all_rows_is_given_once_and_stands_in_each(engine: Engine, count: int) -> None:
+    odd = 'a "quoted"\tword'
+    columns = [
+        Same(CHAIN), Same(HASH), list(range(count)), Same(0), Same(1), [1] * count, Same(NOON), Same("0x" + "3" * 64),
+        ["payout"] * count, Same(None), [None] * count, list(range(2**80, 2**80 + count)), Same(None),
+        [None if at % 2 else f"0x{at:040x}" for at in range(count)], Same(odd), Same(None), Same("test@1"),
+    ]  # fmt: skip
+    with writing(engine) as session:
+        insert_columns(session, Fact, FACT_COLUMNS, columns)
+        insert_columns(session, Fact, FACT_COLUMNS, columns)  # Those that are there stay.
+    with reading(engine) as session:
+        found = session.exec(select(Fact).order_by(col(Fact.log_index))).all()
+    assert len(found) == count
+    for at, fact in enumerate(found):
+        assert (fact.chain_id, fact.block_hash, fact.log_index, fact.segment_id) == (CHAIN, HASH, at, 1)
+        assert (fact.block_time, fact.amount_raw, fact.market, fact.detail) == (NOON, 2**80 + at, odd, None)
+        assert fact.account == (None if at % 2 else f"0x{at:040x}")
+
+
+def test_no_columns_are_no_rows(engine: Engine) -> None:
+    with writing(engine) as session:
+        insert_columns(session, Fact, FACT_COLUMNS, [])
+        insert_columns(session, RawLog, LOG_COLUMNS, [[] for _ in LOG_COLUMNS])
+    with reading(engine) as session:
+        assert not session.exec(select(Fact)).all()

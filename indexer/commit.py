@@ -34,7 +34,7 @@ from ledger.blocks import (
 )
 from ledger.bulk import Bulk, insert_bulk
 from ledger.clock import Clock
-from ledger.coverage import cut_coverage, extend_coverage, list_coverage
+from ledger.coverage import cut_coverage, extend_coverages, list_coverage
 from ledger.kinds import BlockStatus, ChainStatus, SegmentStatus
 from ledger.logs import list_asset_ids, prepared_facts, prepared_logs, walk_logs_by
 from ledger.standing import (
@@ -265,9 +265,8 @@ class ChainLedger:
         insert_bulk(session, rows.logs)
         for facts in rows.facts:
             insert_bulk(session, facts)
-        for segment in sound:
-            if max(fetched.first, segment.start) <= fetched.last:
-                extend_coverage(session, coverage_of(segment, fetched, now), fetched.passed)
+        reached = [segment for segment in sound if max(fetched.first, segment.start) <= fetched.last]
+        extend_coverages(session, [coverage_of(segment, fetched, now) for segment in reached], fetched.passed)
         for segment_id, error in rows.broken.items():
             set_segment_status(session, segment_id, SegmentStatus.UNKNOWN, str(error), number=fetched.first)
 

@@ -1,11 +1,11 @@
 """Which blocks are completely scanned for a segment's filters, and how well that is verified. Nothing here commits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, select, update
-from sqlmodel import Session, col
+from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlmodel import Session, SQLModel, col
 
 from ledger.tables import Coverage, Segment, Snapshot, Verification
 
@@ -55,18 +55,64 @@ def extend_coverage(session: Session, added: Coverage, passed: Iterable[Verified
     One interval remains of any split of the same blocks, so that how a scan was cut or interrupted leaves no trace.
     `passed`: higher rungs that blocks in it passed.
     """
-    _merge(session, added)
-    dense = [Verified(BLOOM, added.from_number, added.to_number)] if added.level >= BLOOM else []
-    for rung in (*dense, *passed):
-        first, last = max(rung.first, added.from_number), min(rung.last, added.to_number)
-        if first <= last:
-            interval = {"level": rung.level, "from_number": first, "to_number": last}
-            extend_verification(session, Verification(**{**added.model_dump(), **interval}))
+    extend_coverages(session, [added], passed)
+
+
+def extend_coverages(session: Session, added: Sequence[Coverage], passed: Iterable[Verified] = ()) -> None:
+    """The same for several segments."""
+    rungs, intervals = list(passed), list[Verification]()
+    for one in added:
+        dense = [Verified(BLOOM, one.from_number, one.to_number)] if one.level >= BLOOM else []
+        for rung in (*dense, *rungs):
+            first, last = max(rung.first, one.from_number), min(rung.last, one.to_number)
+            if first <= last:
+                interval = {"level": rung.level, "from_number": first, "to_number": last}
+                intervals.append(Verification(**{**one.model_dump(), **interval}))
+    _merge_all(session, Coverage, added)
+    _merge_all(session, Verification, intervals)
 
 
 def extend_verification(session: Session, added: Verification) -> None:
     """Blocks passed a rung: merges the interval with those of the same rung that it touches."""
     _merge(session, added)
+
+
+def _merge_all(session: Session, model: type[SQLModel], added: Sequence[Any]) -> None:
+    """Merges each interval. A scan that goes on makes one row of each segment longer: two statements for all."""
+    if not _prolong(session, model, added):
+        for one in added:
+            _merge(session, one)
+
+
+def _prolong(session: Session, model: type[SQLModel], added: Sequence[Any]) -> bool:
+    """Makes one row for each interval longer; False, and nothing done, where that is not all there is to do."""
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    key = [column.name for column in table.primary_key if column.name != "from_number"]
+    given = {tuple(getattr(one, name) for name in key): one for one in added}
+    if len(given) < 2 or len(given) < len(added):
+        return False
+    first, last = min(one.from_number for one in added), max(one.to_number for one in added)
+    near = session.execute(
+        select(table).where(
+            table.c.segment_id.in_(sorted({one.segment_id for one in added})),
+            table.c.to_number >= first - 1,
+            table.c.from_number <= last + 1,
+        )
+    ).all()
+    held = {tuple(getattr(row, name) for name in key): row for row in near}
+    if len(held) < len(near) or held.keys() != given.keys():
+        return False
+    longer = []
+    for place, one in given.items():
+        row = held[place]
+        if not row.from_number <= one.from_number <= row.to_number + 1:
+            return False
+        values = {"to": max(row.to_number, one.to_number), "at": one.verified_at, "rung": min(row.level, one.level)}
+        longer.append({**{f"old_{name}": getattr(row, name) for name in (*key, "from_number")}, **values})
+    where = [table.c[name] == bindparam(f"old_{name}") for name in (*key, "from_number")]
+    to: dict[str, Any] = {"to_number": bindparam("to"), "level": bindparam("rung"), "verified_at": bindparam("at")}
+    session.connection().execute(update(table).where(*where).values(to), longer)
+    return True
 
 
 def _merge(session: Session, added: Coverage | Verification) -> None:

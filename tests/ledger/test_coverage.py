@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 from alembic import command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlmodel import Session, select
 
@@ -14,8 +16,10 @@ from ledger.coverage import (
     Verified,
     cut_coverage,
     extend_coverage,
+    extend_coverages,
     extend_verification,
     list_coverage,
+    list_levels,
     list_verified,
 )
 from ledger.database import migration_config, open_engine, writing
@@ -113,3 +117,44 @@ def test_an_older_ledger_keeps_what_it_knows_about_blooms(empty_database_url: st
     with writing(engine) as session:
         assert list_verified(session, 1, "d") == [Verified(2, 20, 29)]
     engine.dispose()
+
+
+SEGMENTS = (1, 2, 3)
+SCANS = st.lists(
+    st.tuples(
+        st.integers(0, 30),
+        st.integers(0, 12),
+        st.sets(st.sampled_from(SEGMENTS), min_size=1),
+        st.integers(1, 2),
+        st.lists(st.tuples(st.sampled_from([COMPARED, AUDITED]), st.integers(0, 40), st.integers(0, 5)), max_size=3),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SCANS)
+def test_several_segments_at_once_are_covered_as_each_of_them_alone(
+    engine: Engine, scans: list[tuple[int, int, set[int], int, list[tuple[int, int, int]]]]
+) -> None:
+    def played(*, is_together: bool) -> list[object]:
+        with Session(engine) as session:
+            for number in SEGMENTS[1:]:
+                session.add(Segment(id=number, fund_slug="f", slug=f"s{number}", name="S", chain_id=7))
+            session.flush()
+            for first, blocks, segments, level, rungs in scans:
+                wanted = [
+                    Coverage(segment_id=segment, filter_digest="d", from_number=first, to_number=first + blocks,
+                             level=level, verified_at=NOW)
+                    for segment in sorted(segments)
+                ]  # fmt: skip
+                passed = [Verified(rung, start, start + length) for rung, start, length in rungs]
+                if is_together:
+                    extend_coverages(session, wanted, passed)
+                else:
+                    for one in wanted:
+                        extend_coverage(session, one, passed)
+            levels = [list_levels(session, segment, "d") for segment in SEGMENTS]
+            return [*levels, *(list_verified(session, segment, "d") for segment in SEGMENTS)]
+
+    assert played(is_together=True) == played(is_together=False)

@@ -196,7 +196,7 @@ GUARDS = (
                 "        for each in sound:\n"
                 "            if max(fetched.first, each.start) <= fetched.last:\n"
                 "                added = coverage_of(each, fetched, self._clock())\n"
-                "                await self._writer.write(partial(extend_coverage, added=added))\n"
+                "                await self._writer.write(partial(extend_coverages, added=[added]))\n"
                 "        await self._move(self._ahead(fetched.end), lambda session: self._insert",
             ),
         ),

@@ -123,6 +123,7 @@ WRITES: dict[str, Callable[[ChainLedger], Awaitable[object]]] = {
     "halt": lambda ledger: ledger.halt(CHANGED),
     "finalize": lambda ledger: ledger.finalize(header(4)),
     "save": lambda ledger: ledger.save(NEXT, [SEGMENT], BlockStatus.UNFINALIZED),
+    "commit": lambda ledger: ledger.commit(NEXT, ledger.ready_rows(NEXT, [SEGMENT], BlockStatus.FINALIZED), [SEGMENT]),
     "reach": lambda ledger: ledger.reach(header(12)),
     "roll_back": lambda ledger: ledger.roll_back(BlockRef(8, header(8).hash), header(9, "b")),
     "rewind": lambda ledger: ledger.rewind(BlockRef(8, header(8).hash)),

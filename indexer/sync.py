@@ -101,7 +101,7 @@ def rare_collections() -> Iterator[None]:
 def quick_handover() -> Iterator[None]:
     """The writer's thread needs the interpreter for a moment between two statements, the reader's for long stretches.
 
-    Python lets the first wait for five milliseconds each time, as long as its statement took.
+    Python lets the first wait for five milliseconds each time.
     """
     usual = sys.getswitchinterval()
     sys.setswitchinterval(min(usual, HANDOVER_SECONDS))

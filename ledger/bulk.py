@@ -51,8 +51,8 @@ def prepared(
     """Rows as `insert_bulk` takes them.
 
     `columns`: len(names) × n, or Same, but not all of them; values as the column types take them (int, aware datetime,
-    0x text), what does not fit raises ColumnError. They are converted portion by portion, so that each stays in the
-    processor's cache.
+    0x text). What does not fit raises ColumnError; ValueError where lengths differ. They are converted portion by
+    portion, so that each stays in the processor's cache.
     """
     table: Table = model.__table__  # type: ignore[attr-defined]
     if not columns:
@@ -60,7 +60,10 @@ def prepared(
     converters = {name: column_converter(table.c[name].type, dialect) or as_it_is for name in names}
     same = {name: converters[name]([c.value])[0] for name, c in zip(names, columns, strict=True) if isinstance(c, Same)}
     each = {name: c for name, c in zip(names, columns, strict=True) if not isinstance(c, Same)}
-    rows = len(next(iter(each.values()), ()))
+    lengths = set(map(len, each.values()))
+    if len(lengths) != 1:
+        raise ValueError(f"{table.name}: columns of {sorted(lengths)} rows; all must be of one length, not all Same")
+    (rows,) = lengths
     quoted = ", ".join(f'"{name}"' for name in (*same, *each))
 
     def values(first: int, size: int) -> list[Sequence[Any]]:
@@ -97,7 +100,7 @@ def insert_bulk(session: Session, bulk: Bulk) -> None:
     if bulk.texts:
         _copy(connection, bulk)
     elif bulk.statements:
-        # Straight to the driver: what SQLAlchemy does around a statement takes a quarter of what binding takes.
+        # Straight to the driver: nothing that SQLAlchemy does around a statement is needed here.
         cursor = connection.connection.cursor()
         for statement, given in bulk.statements:
             (cursor.executemany if isinstance(given, list) else cursor.execute)(statement, given)
@@ -128,8 +131,8 @@ def portions(rows: int) -> Iterator[tuple[int, int]]:
 def bound(columns: Columns, is_nullable_text: Sequence[bool]) -> tuple[list[str], list[Any]]:
     """What stands for each column in a row of VALUES, and all values, row by row.
 
-    The driver takes several times as long over a NULL as over a text: the empty text stands for it where no value is
-    empty. What else might be spared depends on the rows, and preparing another statement costs more.
+    The driver looks for an adapter at each None, so the empty text stands for NULL where no value is empty. What else
+    might be spared depends on the rows, and each combination would be another statement to prepare.
     """
     marks = ["?"] * len(columns)
     flat: list[Any] = [None] * (len(columns) * len(columns[0]))

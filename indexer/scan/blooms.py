@@ -73,14 +73,6 @@ class BloomCheck:
         self._named = frozenset[str]().union(*further)
         self._pairs: dict[Pair, tuple[int, frozenset[int]]] = {}
 
-    def suspects(self, blocks: ByBlock, headers: Mapping[int, Header], where: str) -> tuple[list[Header], bool]:
-        """Blocks whose bloom says that a filter may match where no such log came, and whether all blooms were there.
-
-        Raises UntruthError for a log that its block's bloom does not hold: it is invented. A false alarm is possible
-        (blooms are saturated on busy chains); a silent omission of a filter's only log is not.
-        """
-        return self.unanswered(self.answered(blocks, headers, where), headers.values())
-
     def answered(self, blocks: ByBlock, headers: Mapping[int, Header], where: str) -> Answers:
         """Block → the filters that its logs answer; raises UntruthError for a log that its bloom does not hold."""
         return {
@@ -90,12 +82,16 @@ class BloomCheck:
         }
 
     def unanswered(self, answers: Answers, headers: Iterable[Header]) -> tuple[list[Header], bool]:
-        """Blocks that may hold a log of another filter than the answered ones, and whether all had blooms."""
+        """Blocks whose bloom says that a filter may match where no such log came, and whether all had blooms.
+
+        A false alarm is possible (blooms are saturated on busy chains); that a filter's only log is left out in silence
+        is not.
+        """
         suspects: list[Header] = []
         is_complete = True
         for header in headers:
             answered = answers.get(header.number, frozenset())
-            if len(answered) == len(self._questions):
+            if header.number in answers and len(answered) == len(self._questions):
                 continue
             bloom = bloom_of(header)
             if bloom is None:

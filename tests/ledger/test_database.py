@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -314,3 +315,9 @@ def test_no_columns_are_no_rows(engine: Engine) -> None:
         insert_columns(session, RawLog, LOG_COLUMNS, [[] for _ in LOG_COLUMNS])
     with reading(engine) as session:
         assert not session.exec(select(Fact)).all()
+
+
+@pytest.mark.parametrize("columns", [[Same(1), Same("x")], [[1, 2], ["x"]], [[1], ["x", "y"]]])
+def test_columns_that_say_not_how_many_rows_there_are_are_refused(engine: Engine, columns: list[Any]) -> None:
+    with pytest.raises(ValueError, match="one length"), writing(engine) as session:
+        insert_columns(session, Platform, ("slug", "name"), columns)

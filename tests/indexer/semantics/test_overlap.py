@@ -58,20 +58,12 @@ class FailingReader(ModelReader):
         self.happenings = happenings
         self.fails_at = fails_at
 
-    async def logs(
-        self,
-        filters: Sequence[LogFilter],
-        first: int,
-        last: int,
-        *,
-        avoid: frozenset[str] = frozenset(),
-        without: frozenset[str] = frozenset(),
-    ) -> LogBatch:
+    async def logs(self, filters: Sequence[LogFilter], first: int, last: int, **whom: frozenset[str]) -> LogBatch:
         if first == self.fails_at:
             self.fails_at = None
             self.happenings.provider_failed.set()
             raise UnavailableError("model: gone for a moment")
-        return await super().logs(filters, first, last, avoid=avoid, without=without)
+        return await super().logs(filters, first, last, **whom)
 
 
 class HeldLedger(ChainLedger):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,10 +11,18 @@ from app.schedule import Job, JobRunner
 from ledger.errors import LedgerUnreachableError
 
 
+@pytest.fixture
+def bounded(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Log lines with the bound they have in service; pytest keeps one handler for all tests, so it is taken off."""
+    repetitions = Repetitions()
+    caplog.handler.addFilter(repetitions)
+    yield caplog
+    caplog.handler.removeFilter(repetitions)
+
+
 async def test_a_job_that_fails_again_and_again_leaves_room_for_the_line_of_another(
-    caplog: pytest.LogCaptureFixture,
+    bounded: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.handler.addFilter(Repetitions())
     failures, loud_enough, stop = 0, asyncio.Event(), asyncio.Event()
 
     async def loud() -> None:
@@ -31,8 +40,8 @@ async def test_a_job_that_fails_again_and_again_leaves_room_for_the_line_of_anot
     runner = JobRunner()
     runner.add(Job("loud", loud, 0.01))
     runner.add(Job("rare", rare, 60.0))
-    with caplog.at_level(logging.ERROR, "app.schedule"):
+    with bounded.at_level(logging.ERROR, "app.schedule"):
         await runner.run_until(stop, grace_seconds=5)
-    lines = [each.getMessage() for each in caplog.records]
+    lines = [each.getMessage() for each in bounded.records]
     assert sum(line.startswith("loud: ") for line in lines) == SAME_PER_WINDOW
     assert any(line.startswith("rare: away too (tried again in ") for line in lines), lines

@@ -7,7 +7,6 @@ SyncError
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -17,12 +16,12 @@ from sqlmodel import Session
 from indexer.adapter import AdapterError
 from indexer.chain.reconcile import BlockRef, Tail
 from indexer.facts import Prepared, RowMaker, block_row, log_of
+from indexer.ready import Readying, ReadyRows
 from indexer.rpc.reader import ChainTerms, Header
 from indexer.scan.fetch import Fetched
 from indexer.scan.planner import inner_hole
 from indexer.writer import DURING_ROLLBACK, LedgerWriter
 from ledger.blocks import (
-    BlockRow,
     delete_blocks_above,
     find_cursor,
     insert_blocks,
@@ -32,11 +31,11 @@ from ledger.blocks import (
     set_finalized,
     start_cursor,
 )
-from ledger.bulk import Bulk, insert_bulk
+from ledger.bulk import insert_bulk
 from ledger.clock import Clock
 from ledger.coverage import cut_coverage, extend_coverages, list_coverage
 from ledger.kinds import BlockStatus, ChainStatus, SegmentStatus
-from ledger.logs import list_asset_ids, prepared_facts, prepared_logs, walk_logs_by
+from ledger.logs import list_asset_ids, walk_logs_by
 from ledger.standing import (
     find_chain,
     find_starts,
@@ -77,16 +76,6 @@ class LostCursorError(SyncError):
         super().__init__(f"{slug}: another process moved the cursor; one indexer a chain is enough, this stops")
 
 
-@dataclass(frozen=True)
-class ReadyRows:
-    """What one commit writes, logs and facts ready for the driver, and which segments could not be decoded."""
-
-    blocks: Sequence[BlockRow]
-    logs: Bulk
-    facts: Sequence[Bulk]
-    broken: Mapping[int, AdapterError]
-
-
 class ChainLedger:
     """Reads and moves one chain's cursor. `open` first; not for two tasks at once."""
 
@@ -97,7 +86,7 @@ class ChainLedger:
         self._cursor: Cursor | None = None
         self._tail: Tail | None = None
         self.finalized: int | None = None
-        self._rows: RowMaker | None = None
+        self._readying: Readying | None = None
 
     @property
     def tip(self) -> BlockRef | None:
@@ -112,7 +101,8 @@ class ChainLedger:
             self._cursor = find_cursor(session, self.terms.id)
             if self._cursor is not None:
                 session.expunge(self._cursor)
-            self._rows = RowMaker(self.terms.id, list_asset_ids(session, self.terms.id))
+            rows = RowMaker(self.terms.id, list_asset_ids(session, self.terms.id))
+            self._readying = Readying(rows, self._writer.engine.dialect)
 
         await self._writer.read(work)
 
@@ -234,13 +224,12 @@ class ChainLedger:
         self.finalized = anchor.number
         self._tail = self._tail and self._tail.anchored(BlockRef(anchor.number, anchor.hash))
 
-    def ready_rows(self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus) -> ReadyRows:
-        """What `commit` is to write of a range; nothing is asked or changed, so it may be made beside a commit."""
-        if self._rows is None:
-            raise RuntimeError("ChainLedger.open comes before ready_rows")
-        rows, dialect = self._rows.rows_of(fetched, segments, status), self._writer.engine.dialect
-        facts = [prepared_facts(dialect, columns) for columns in rows.facts]
-        return ReadyRows(rows.blocks, prepared_logs(dialect, rows.logs), facts, rows.broken)
+    @property
+    def readying(self) -> Readying:
+        """Makes what `commit` is to write."""
+        if self._readying is None:
+            raise RuntimeError("ChainLedger.open comes before rows are made")
+        return self._readying
 
     async def commit(self, fetched: Fetched, rows: ReadyRows, segments: Sequence[Prepared]) -> None:
         """Rows, coverage and cursor of a range in one transaction.
@@ -254,7 +243,7 @@ class ChainLedger:
         self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus
     ) -> Mapping[int, AdapterError]:
         """Both at once. Returns the segments that could not be decoded."""
-        rows = self.ready_rows(fetched, segments, status)
+        rows = self.readying.of_range(fetched, segments, status)
         await self.commit(fetched, rows, segments)
         return rows.broken
 
@@ -263,7 +252,7 @@ class ChainLedger:
         self._require_same(session, list(fetched.headers.values()))
         insert_blocks(session, rows.blocks)
         insert_bulk(session, rows.logs)
-        for facts in rows.facts:
+        for facts in rows.facts.values():
             insert_bulk(session, facts)
         reached = [segment for segment in sound if max(fetched.first, segment.start) <= fetched.last]
         extend_coverages(session, [coverage_of(segment, fetched, now) for segment in reached], fetched.passed)

@@ -1,6 +1,6 @@
 """Logs of a range into the ledger's rows: which segment a log concerns, what it says, and the ids it gets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -60,20 +60,20 @@ def prepare(tracked: Tracked, start: int) -> Prepared:
 
 @dataclass
 class Rows:
-    """What one commit writes, and which segments could not be decoded.
+    """What blocks' logs become, and which segments could not be decoded.
 
-    Logs and facts are columns, in the order of LOG_COLUMNS and FACT_COLUMNS; facts segment by segment.
+    Logs and facts are columns, in the order of LOG_COLUMNS and FACT_COLUMNS; facts by segment. None for no rows.
     """
 
-    blocks: list[BlockRow] = field(default_factory=list)
     logs: Columns = field(default_factory=list)
-    facts: list[Columns] = field(default_factory=list)
+    facts: dict[int, Columns] = field(default_factory=dict)
     broken: dict[int, AdapterError] = field(default_factory=dict)
 
     @property
-    def log_count(self) -> int:
-        """How many raw logs."""
-        return len(numbers_in(self.logs))
+    def numbers(self) -> Sequence[int]:
+        """The block of each log."""
+        column = self.logs[NUMBER_AT] if self.logs else []
+        return column if isinstance(column, list) else []
 
 
 def block_row(chain_id: int, header: Header, status: BlockStatus) -> BlockRow:
@@ -131,38 +131,60 @@ class RowMaker:
         self._chain_id = chain_id
         self._asset_ids = asset_ids
 
-    def rows_of(self, fetched: Fetched, segments: Iterable[Prepared], status: BlockStatus) -> Rows:
-        """All rows of a range. Final blocks without logs get none; those above finality are all kept."""
-        rows, wanted = Rows(), list(segments)
-        facts: dict[int, Columns] = {segment.id: [] for segment in wanted}
-        sharing = Sharing([segment.filters for segment in wanted])
-        for logs in portions(fetched.logs):
-            portion = Portion.of(logs, fetched.headers)
-            kept = set[int]()
-            for segment, matched in zip(wanted, sharing.places(logs), strict=True):
-                kept.update(since(segment.start, matched, portion.numbers))
-                if segment.id in rows.broken:
-                    continue
-                try:
-                    kept.update(self._decode(portion, segment, matched, facts[segment.id]))
-                except AdapterError as error:
-                    # Its logs are kept all the same: a better decoder finds them in the ledger.
-                    rows.broken[segment.id] = error
-            add_rows(rows.logs, self._log_columns(portion, sorted(kept)))
-        rows.facts = [columns for segment, columns in facts.items() if columns and segment not in rows.broken]
-        numbers = set(numbers_in(rows.logs))
-        headers = [h for h in fetched.headers.values() if status is BlockStatus.UNFINALIZED or h.number in numbers]
-        rows.blocks = [block_row(self._chain_id, header, status) for header in headers]
+    def rows_of(self, fetched: Fetched, segments: Iterable[Prepared]) -> Rows:
+        """All rows of a range; no facts of a segment that could not be decoded."""
+        rows = Rows()
+        for part in self.parts(portions(fetched.logs), fetched.headers, segments):
+            add_rows(rows.logs, part.logs)
+            for segment_id, columns in part.facts.items():
+                add_rows(rows.facts.setdefault(segment_id, []), columns)
+            rows.broken.update(part.broken)
+        rows.facts = {
+            segment_id: columns for segment_id, columns in rows.facts.items() if segment_id not in rows.broken
+        }
         return rows
 
-    def _decode(self, portion: Portion, segment: Prepared, matched: Sequence[int], facts: Columns) -> Sequence[int]:
-        """Adds one segment's facts to `facts`; the places of the logs they come from. Raises AdapterError."""
+    def parts(
+        self, portions: Iterable[Sequence[Log]], headers: Mapping[int, Header], segments: Iterable[Prepared]
+    ) -> Iterator[Rows]:
+        """The rows of each portion of a range's logs; whole blocks each, and small enough for the processor's cache.
+
+        A segment that could not be decoded has no facts from there on; its logs are there all the same: a better
+        decoder finds them in the ledger.
+        """
+        wanted = list(segments)
+        sharing = Sharing([segment.filters for segment in wanted])
+        broken = set[int]()
+        for logs in portions:
+            portion, rows, kept = Portion.of(logs, headers), Rows(), set[int]()
+            for segment, matched in zip(wanted, sharing.places(logs), strict=True):
+                kept.update(since(segment.start, matched, portion.numbers))
+                if segment.id in broken:
+                    continue
+                try:
+                    places, columns = self._decode(portion, segment, matched)
+                except AdapterError as error:
+                    rows.broken[segment.id] = error
+                    broken.add(segment.id)
+                    continue
+                kept.update(places)
+                if columns:
+                    rows.facts[segment.id] = columns
+            rows.logs = self._log_columns(portion, sorted(kept)) if kept else []
+            yield rows
+
+    def blocks(self, headers: Iterable[Header], numbers: Collection[int], status: BlockStatus) -> list[BlockRow]:
+        """Rows of blocks, of which those of `numbers` have logs. Final ones without get none."""
+        wanted = [h for h in headers if status is BlockStatus.UNFINALIZED or h.number in numbers]
+        return [block_row(self._chain_id, header, status) for header in wanted]
+
+    def _decode(self, portion: Portion, segment: Prepared, matched: Sequence[int]) -> tuple[Sequence[int], Columns]:
+        """The places of the logs that one segment takes, and its facts. Raises AdapterError."""
         if segment.family is not None:
             matched = places_of(segment.wanted(portion.logs), portion.logs)
         places = since(segment.start, matched, portion.numbers)
         drafts = decode_logs(segment.tracked.adapter, picked(portion.logs, places))
-        add_rows(facts, self._fact_columns(portion, segment.tracked, places, drafts))
-        return places
+        return places, self._fact_columns(portion, segment.tracked, places, drafts) if any(drafts) else []
 
     def _log_columns(self, portion: Portion, places: Sequence[int]) -> Columns:
         """These logs in the order of LOG_COLUMNS."""
@@ -221,19 +243,12 @@ class RowMaker:
 
 def add_rows(columns: Columns, more: Columns) -> None:
     """Adds rows to columns, whose values that are the same in all rows stay so. The first rows make the columns."""
-    if not columns:
-        if any(isinstance(column, list) and column for column in more):
-            columns.extend(more)
+    if not columns or not more:
+        columns.extend(more)
         return
     for column, others in zip(columns, more, strict=True):
         if isinstance(column, list) and isinstance(others, list):
             column.extend(others)
-
-
-def numbers_in(logs: Columns) -> Sequence[int]:
-    """The block of each log in columns."""
-    column = logs[NUMBER_AT] if logs else []
-    return column if isinstance(column, list) else []
 
 
 def check_words(

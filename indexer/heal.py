@@ -200,10 +200,8 @@ class Mender:
     def mend(self, header: Header, logs: Sequence[Log]) -> int:
         """Stores the logs of one block that a segment wants, and decodes the block anew. How many were stored."""
         concerned = [segment for segment in self._segments if self._covers(segment, header.number)]
-        rows = self._rows.rows_of(
-            Fetched(header.number, header.number, logs, {header.number: header}, 0), concerned, BlockStatus.FINALIZED
-        )
-        if not rows.log_count or not self._has_block(header):
+        rows = self._rows.rows_of(Fetched(header.number, header.number, logs, {header.number: header}, 0), concerned)
+        if not rows.logs or not self._has_block(header):
             return 0
         insert_logs(self._session, rows.logs)
         for segment in concerned:
@@ -212,7 +210,7 @@ class Mender:
                 # What a child emitted since was never asked for: those blocks are a hole from here on.
                 above, now = header.number - 1, header.time
                 cut_coverage(self._session, self._chain_id, above, segment_id=segment.id, now=now)
-        return rows.log_count
+        return len(rows.numbers)
 
     def _covers(self, segment: Prepared, number: int) -> bool:
         return any(first <= number <= last for first, last in self._covered[segment.id])

@@ -14,7 +14,6 @@ from indexer.reconcile import Tolerance, reconcile_balances
 from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched
 from ledger.coverage import list_covered
-from ledger.kinds import BlockStatus
 from ledger.logs import insert_facts, list_asset_ids, walk_logs_by
 from ledger.readings import list_places
 from ledger.stored import count_facts, delete_decoded, walk_stored_logs
@@ -63,10 +62,10 @@ class Rebuild:
         delete_decoded(self._session, segment.id, first, last)
         read = 0
         for window in walk_stored_logs(self._session, self._chain_id, first, last):
-            rows = self._rows.rows_of(self._fetched(window), [segment], BlockStatus.FINALIZED)
+            rows = self._rows.rows_of(self._fetched(window), [segment])
             for error in rows.broken.values():
                 raise AdapterError(f"{segment.tracked.slug}: {error}; its facts were left as they are") from error
-            for columns in rows.facts:
+            for columns in rows.facts.values():
                 insert_facts(self._session, columns)
             read += len(window)
             if progress is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from indexer.commit import ChainLedger, HaltedError, HaltError, SyncError
 from indexer.follow import ChainFollower
 from indexer.lanes import ChainWork, Progress
+from indexer.memory import give_back_large_blocks
 from indexer.rpc.errors import ChainError, UnavailableError
 from indexer.rpc.provider import Pace
 from indexer.writer import LedgerWriter
@@ -65,6 +66,7 @@ async def sync_chains(
     With `until_head` it returns when every chain reached its head or failed; else it follows for ever.
     """
     chosen = options or SyncOptions()
+    give_back_large_blocks()
     try:
         with rare_collections(), quick_handover():
             async with asyncio.TaskGroup() as group:

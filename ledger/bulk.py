@@ -1,27 +1,31 @@
-"""Bulk writes: COPY into Postgres, long statements into SQLite. A row whose key is there already is left as it is.
+"""Bulk writes: COPY into Postgres, images into SQLite. A row whose key is there already is left as it is.
 
-Rows come as columns and are made ready for the driver before anybody takes the database's time: that may be done on
-another thread than the writer's, while the rows before are written.
+Rows come as columns and are made ready for the driver before anybody takes the database's time: that may be done in
+another process, while the rows before are written.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import NoneType
 from typing import Any, NamedTuple
 
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Column, Connection, Dialect, Table
 from sqlmodel import Session, SQLModel
 
+from ledger import image
 from ledger.columns import column_converter
 
 Columns = Sequence[Sequence[Any]]
 """Values of many rows, column by column, all of one length."""
 
-COPY_FROM_ROWS = 200  # Below this a savepoint and COPY cost more than executemany.
-ROWS_A_STATEMENT = (500, 50, 5, 1)
-"""SQLite takes 32,766 values in one statement; few lengths, so that each is prepared once."""
+MANY_ROWS = 200
+"""From here on COPY and images are quicker than statements that carry values."""
+ROWS_AT_ONCE = 500
+"""Converted together."""
+ROWS_A_STATEMENT = (50, 5, 1)
+"""Few lengths, so that each is prepared once."""
 TEXTS = ("VARCHAR", "CHAR", "JSON")
 """How SQLite's columns of text are declared."""
 NULL = "\\N"
@@ -37,56 +41,82 @@ class Same(NamedTuple):
 
 @dataclass(frozen=True)
 class Bulk:
-    """Rows of one table, ready for one kind of database: statements with their values, or COPY's text."""
+    """Rows of one table, ready for one kind of database: statements with values, an image and its one statement, or
+    COPY's text."""
 
     table: str
     names: str
-    statements: Sequence[tuple[str, Any]] = ()
-    texts: Sequence[bytes] = ()
+    statements: Sequence[tuple[str, Sequence[Any]]] = ()
+    image: memoryview | None = None
+    texts: Sequence[memoryview] = ()
 
 
-def prepared(
-    dialect: Dialect, model: type[SQLModel], names: Sequence[str], columns: Sequence[Same | Sequence[Any]]
-) -> Bulk:
-    """Rows as `insert_bulk` takes them.
+class BulkMaker:
+    """Makes rows of one table ready for `insert_bulk`, portion by portion, so that each stays in the processor's cache.
 
-    `columns`: len(names) × n, or Same, but not all of them; values as the column types take them (int, aware datetime,
-    0x text). What does not fit raises ColumnError; ValueError where lengths differ. They are converted portion by
-    portion, so that each stays in the processor's cache.
+    `are_many`: whether there will be MANY_ROWS or more.
     """
-    table: Table = model.__table__  # type: ignore[attr-defined]
-    if not columns:
-        return Bulk(table.name, "")
-    converters = {name: column_converter(table.c[name].type, dialect) or as_it_is for name in names}
-    same = {name: converters[name]([c.value])[0] for name, c in zip(names, columns, strict=True) if isinstance(c, Same)}
-    each = {name: c for name, c in zip(names, columns, strict=True) if not isinstance(c, Same)}
-    lengths = set(map(len, each.values()))
-    if len(lengths) != 1:
-        raise ValueError(f"{table.name}: columns of {sorted(lengths)} rows; all must be of one length, not all Same")
-    (rows,) = lengths
-    quoted = ", ".join(f'"{name}"' for name in (*same, *each))
 
-    def values(first: int, size: int) -> list[Sequence[Any]]:
-        return [converters[name](column[first : first + size]) for name, column in each.items()]
+    def __init__(self, dialect: Dialect, model: type[SQLModel], names: Sequence[str], *, are_many: bool) -> None:
+        table: Table = model.__table__  # type: ignore[attr-defined]
+        self._columns = {name: table.c[name] for name in names}
+        self._converters = {name: column_converter(table.c[name].type, dialect) or as_it_is for name in names}
+        self._dialect = dialect
+        self._is_sqlite = dialect.name == "sqlite"
+        self._are_many = are_many and (image.ARE_THERE or not self._is_sqlite)
+        self._table = str(table.name)
+        self._same: dict[str, Any] | None = None
+        self._names = ""
+        self._statements: list[tuple[str, Sequence[Any]]] = []
+        self._texts: list[memoryview] = []
+        self._nulls: list[Any] = []
+        self._image: image.Image | None = None
 
-    if dialect.name == "sqlite":
-        statements = []
-        wanted = [table.c[name] for name in each]
-        is_nullable_text = [bool(c.nullable) and c.type.compile(dialect).startswith(TEXTS) for c in wanted]
-        for first, size in portions(rows):
-            marks, flat = bound(values(first, size), is_nullable_text)
-            once = [f"?{n}" for n in range(1, len(same) + 1)]
-            statements.append((insertion(table.name, quoted, (*once, *marks), size), (*same.values(), *flat)))
-        return Bulk(table.name, quoted, statements)
-    if rows >= COPY_FROM_ROWS:
-        size = ROWS_A_STATEMENT[0]
-        begin = [_text(value) for value in same.values()]
-        texts = [copy_text(values(first, size), begin).encode() for first in range(0, rows, size)]
-        return Bulk(table.name, quoted, texts=texts)
-    places = ", ".join(["%s"] * len(names))
-    statement = f'INSERT INTO "{table.name}" ({quoted}) VALUES ({places}) ON CONFLICT DO NOTHING'
-    given = [(*same.values(), *row) for row in zip(*values(0, rows), strict=True)]
-    return Bulk(table.name, quoted, [(statement, given)] if rows else [])
+    def add(self, columns: Sequence[Same | Sequence[Any]]) -> None:
+        """Takes rows: len(names) × n, or Same in all portions, but not all of them; values as the column types take
+        them (int, aware datetime, 0x text). What does not fit raises ColumnError; ValueError where lengths differ.
+        """
+        if not columns:
+            return
+        named = dict(zip(self._columns, columns, strict=True))
+        same = {name: self._converters[name]([c.value])[0] for name, c in named.items() if isinstance(c, Same)}
+        each = {name: c for name, c in named.items() if not isinstance(c, Same)}
+        lengths = set(map(len, each.values()))
+        if len(lengths) != 1:
+            raise ValueError(
+                f"{self._table}: columns of {sorted(lengths)} rows; all must be of one length, not all Same"
+            )
+        if self._same is None:
+            self._begin(same, list(each))
+        if same != self._same:
+            raise ValueError(f"{self._table}: {same} is to be the same in all rows, and was {self._same}")
+        (rows,) = lengths
+        for first in range(0, rows, ROWS_AT_ONCE):
+            self._take([self._converters[name](column[first : first + ROWS_AT_ONCE]) for name, column in each.items()])
+
+    def made(self) -> Bulk:
+        """All rows; nothing can be added any more."""
+        bulk = Bulk(self._table, self._names, self._statements, texts=self._texts)
+        return bulk if self._image is None else replace(bulk, image=memoryview(self._image.made()))
+
+    def _begin(self, same: dict[str, Any], each: Sequence[str]) -> None:
+        self._same = same
+        self._names = ", ".join(f'"{name}"' for name in (*same, *each))
+        if self._are_many and self._is_sqlite:
+            self._nulls = [null_of(self._columns[name], self._dialect) for name in each]
+            self._image = image.Image(len(each))
+            statement = image_insertion(self._table, self._names, len(same), tuple(self._nulls))
+            self._statements = [(statement, list(same.values()))]
+
+    def _take(self, columns: Columns) -> None:
+        same = list((self._same or {}).values())
+        if self._image is not None:
+            self._image.add([with_null(column, null) for column, null in zip(columns, self._nulls, strict=True)])
+        elif self._are_many:
+            self._texts.append(memoryview(copy_text(columns, [_text(value) for value in same]).encode()))
+        else:
+            whole = [*([value] * len(columns[0]) for value in same), *columns]
+            self._statements += statements_of(self._table, self._names, whole, is_sqlite=self._is_sqlite)
 
 
 def as_it_is(values: Sequence[Any]) -> Sequence[Any]:
@@ -101,17 +131,23 @@ def insert_bulk(session: Session, bulk: Bulk) -> None:
         _copy(connection, bulk)
     elif bulk.statements:
         # Straight to the driver: nothing that SQLAlchemy does around a statement is needed here.
-        cursor = connection.connection.cursor()
+        raw: Any = connection.connection.driver_connection
+        if bulk.image is not None:
+            image.show_image(raw, bulk.image)
+        cursor = raw.cursor()
         for statement, given in bulk.statements:
-            (cursor.executemany if isinstance(given, list) else cursor.execute)(statement, given)
+            cursor.execute(statement, given)
         cursor.close()
 
 
 def insert_columns(
     session: Session, model: type[SQLModel], names: Sequence[str], columns: Sequence[Same | Sequence[Any]]
 ) -> None:
-    """Makes rows ready and writes them. Nothing is committed."""
-    insert_bulk(session, prepared(session.connection().dialect, model, names, columns))
+    """Makes rows ready, columns as BulkMaker takes them, and writes them. Nothing is committed."""
+    rows = max((len(column) for column in columns if not isinstance(column, Same)), default=0)
+    maker = BulkMaker(session.connection().dialect, model, names, are_many=rows >= MANY_ROWS)
+    maker.add(columns)
+    insert_bulk(session, maker.made())
 
 
 def insert_rows(session: Session, model: type[SQLModel], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -119,37 +155,56 @@ def insert_rows(session: Session, model: type[SQLModel], names: Sequence[str], r
     insert_columns(session, model, names, list(zip(*rows, strict=True)))
 
 
-def portions(rows: int) -> Iterator[tuple[int, int]]:
-    """First row and number of rows of each statement."""
-    first = 0
+def statements_of(table: str, names: str, columns: Columns, *, is_sqlite: bool) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Statements of few lengths, with their values. Postgres gets them as text, as COPY gives it: the server makes of a
+    text what the column is, and no number is too large for it."""
+    row, first = f"({', '.join(['?' if is_sqlite else '%s'] * len(columns))})", 0
+    if not is_sqlite:
+        columns = [[None if value is None else str(value) for value in column] for column in columns]
     for size in ROWS_A_STATEMENT:
-        while first + size <= rows:
-            yield first, size
+        while first + size <= len(columns[0]):
+            part = [column[first : first + size] for column in columns]
+            yield insertion(table, names, row, size), image.row_by_row(part)
             first += size
 
 
-def bound(columns: Columns, is_nullable_text: Sequence[bool]) -> tuple[list[str], list[Any]]:
-    """What stands for each column in a row of VALUES, and all values, row by row.
+@lru_cache(maxsize=64)
+def insertion(table: str, names: str, row: str, size: int) -> str:
+    """The statement for so many rows that come with it; `row`: what stands for the values of one."""
+    rows = ", ".join([row] * size)
+    return f'INSERT INTO "{table}" ({names}) VALUES {rows} ON CONFLICT DO NOTHING'
 
-    The driver looks for an adapter at each None, so the empty text stands for NULL where no value is empty. What else
-    might be spared depends on the rows, and each combination would be another statement to prepare.
+
+def null_of(column: Column[Any], dialect: Dialect) -> Any:
+    """What stands for NULL in an image: something that the column never holds. None for columns without NULL.
+
+    The driver looks for an adapter at each None, and takes long over it.
     """
-    marks = ["?"] * len(columns)
-    flat: list[Any] = [None] * (len(columns) * len(columns[0]))
-    for place, column in enumerate(columns):
-        if is_nullable_text[place] and "" not in column:
-            marks[place] = "NULLIF(?, '')"
-            flat[place :: len(columns)] = ["" if value is None else value for value in column]
-        else:
-            flat[place :: len(columns)] = column
-    return marks, flat
+    if not column.nullable:
+        return None
+    return 0 if column.type.compile(dialect).startswith(TEXTS) else ""
+
+
+def with_null(column: Sequence[Any], null: Any) -> Sequence[Any]:
+    """The column with what stands for NULL in its image."""
+    return column if null is None or None not in column else [null if value is None else value for value in column]
 
 
 @lru_cache(maxsize=64)
-def insertion(table: str, names: str, marks: tuple[str, ...], size: int) -> str:
-    """The statement for so many rows. A long one: SQLite works through it without the interpreter's lock."""
-    rows = ", ".join([f"({', '.join(marks)})"] * size)
-    return f'INSERT INTO "{table}" ({names}) VALUES {rows} ON CONFLICT DO NOTHING'
+def image_insertion(table: str, names: str, once: int, nulls: tuple[Any, ...]) -> str:
+    """The statement that takes rows from an image. `once`: values that come with it and are the same in all rows.
+
+    `nulls`: what stands for NULL, by column. Image columns have no type, so a text never equals a number there.
+    """
+    given = [f"?{at}" for at in range(1, once + 1)]
+    taken = [
+        name if null is None else f"NULLIF({name}, {null!r})"
+        for name, null in zip(image.names_of(len(nulls)), nulls, strict=True)
+    ]
+    return (
+        f'INSERT INTO main."{table}" ({names}) SELECT {", ".join((*given, *taken))} FROM {image.SCHEMA}.{image.TABLE} '
+        "WHERE true ON CONFLICT DO NOTHING"  # Without WHERE, SQLite takes ON for that of a join.
+    )
 
 
 def _copy(connection: Connection, bulk: Bulk) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Dialect, select
 from sqlmodel import Session, col
 
-from ledger.bulk import Bulk, Same, insert_columns, prepared
+from ledger.bulk import BulkMaker, Same, insert_columns
 from ledger.tables import Asset, Fact, RawLog
 
 LOG_COLUMNS = ("chain_id", "block_hash", "log_index", "block_number", "tx_hash", "address", "topics", "data")
@@ -45,14 +45,14 @@ def insert_facts(session: Session, columns: Given) -> None:
     insert_columns(session, Fact, FACT_COLUMNS, columns)
 
 
-def prepared_logs(dialect: Dialect, columns: Given) -> Bulk:
-    """Raw logs made ready for `insert_bulk`, so that the writer only has to hand them over."""
-    return prepared(dialect, RawLog, LOG_COLUMNS, columns)
+def log_maker(dialect: Dialect, *, are_many: bool) -> BulkMaker:
+    """Takes raw logs, columns in the order of LOG_COLUMNS, so that the writer only has to hand them over."""
+    return BulkMaker(dialect, RawLog, LOG_COLUMNS, are_many=are_many)
 
 
-def prepared_facts(dialect: Dialect, columns: Given) -> Bulk:
-    """Facts made ready in the same way."""
-    return prepared(dialect, Fact, FACT_COLUMNS, columns)
+def fact_maker(dialect: Dialect, *, are_many: bool) -> BulkMaker:
+    """The same of facts, in the order of FACT_COLUMNS."""
+    return BulkMaker(dialect, Fact, FACT_COLUMNS, are_many=are_many)
 
 
 def walk_logs_by(session: Session, chain_id: int, addresses: Collection[str], *, above: int) -> Iterator[RawLog]:

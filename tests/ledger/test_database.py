@@ -10,8 +10,9 @@ from alembic import command
 from sqlalchemy import Engine, delete, inspect
 from sqlmodel import Session, SQLModel, col, select
 
+from ledger import image
 from ledger.blocks import delete_blocks_above, insert_blocks
-from ledger.bulk import COPY_FROM_ROWS, ROWS_A_STATEMENT, Same, insert_columns, insert_rows
+from ledger.bulk import MANY_ROWS, BulkMaker, Same, insert_columns, insert_rows
 from ledger.columns import INT256_MIN
 from ledger.database import (
     migration_config,
@@ -77,7 +78,7 @@ def rows(count: int) -> list[tuple[object, ...]]:
     return [(CHAIN, HASH, 1, "balance", str(i), 1, NOON, INT256_MIN + i, 6, "c", "c()") for i in range(count)]
 
 
-@pytest.mark.parametrize("count", [1, COPY_FROM_ROWS - 1, COPY_FROM_ROWS, 3 * COPY_FROM_ROWS])
+@pytest.mark.parametrize("count", [1, MANY_ROWS - 1, MANY_ROWS, 3 * MANY_ROWS])
 def test_bulk_rows_arrive_once_however_often_they_are_written(engine: Engine, count: int) -> None:
     for _ in range(2):
         with writing(engine) as session:
@@ -88,7 +89,7 @@ def test_bulk_rows_arrive_once_however_often_they_are_written(engine: Engine, co
     assert {r.block_time for r in found} == {NOON}
 
 
-@pytest.mark.parametrize("count", [1, COPY_FROM_ROWS])
+@pytest.mark.parametrize("count", [1, MANY_ROWS])
 def test_a_row_without_a_required_value_is_an_error_not_a_silent_loss(engine: Engine, count: int) -> None:
     broken = [(*row[:9], None, "c()") for row in rows(count)]
     with pytest.raises(Exception, match=r"(?i)null"), writing(engine) as session:
@@ -109,7 +110,7 @@ BRIEF_COLUMNS = (
 )
 
 
-@pytest.mark.parametrize("count", [1, COPY_FROM_ROWS])
+@pytest.mark.parametrize("count", [1, MANY_ROWS])
 def test_what_has_no_detail_is_null_to_an_analyst_and_no_json_word(engine: Engine, count: int) -> None:
     facts = [(CHAIN, HASH, i, 0, 1, 1, NOON, "payout", "test@1", None) for i in range(count)]
     with writing(engine) as session:
@@ -118,7 +119,7 @@ def test_what_has_no_detail_is_null_to_an_analyst_and_no_json_word(engine: Engin
         assert len(session.exec(select(Fact).where(col(Fact.detail).is_(None))).all()) == count
 
 
-@pytest.mark.parametrize("count", [1, COPY_FROM_ROWS])
+@pytest.mark.parametrize("count", [1, MANY_ROWS])
 def test_a_detail_comes_back_as_it_was_whatever_it_holds(engine: Engine, count: int) -> None:
     details = [{"event": 'a "quoted" \\ word\n\tµ', "amount": 2**200 + i, "none": None} for i in range(count)]
     facts = [(CHAIN, HASH, i, 0, 1, 1, NOON, "payout", "test@1", details[i]) for i in range(count)]
@@ -226,7 +227,7 @@ def test_what_is_deleted_with_a_block_leaves_nothing_dangling_and_touches_nothin
             assert numbers == [1], table
 
 
-@pytest.mark.parametrize("count", [2, COPY_FROM_ROWS])
+@pytest.mark.parametrize("count", [2, MANY_ROWS])
 def test_rows_of_a_half_written_range_are_completed_and_not_doubled(engine: Engine, count: int) -> None:
     logs = [(CHAIN, HASH, at, 1, *LOG[4:]) for at in range(count)]
     with writing(engine) as session:
@@ -262,10 +263,10 @@ def test_rows_written_before_keys_were_in_order_of_height_are_all_there_afterwar
     engine.dispose()
 
 
-@pytest.mark.parametrize("count", [3, 2 * ROWS_A_STATEMENT[0] + 3])
+@pytest.mark.parametrize("count", [3, MANY_ROWS + 3])
 def test_nothing_and_the_empty_text_stay_two_things_in_bulk(engine: Engine, count: int) -> None:
-    """Rows of one column all texts, of one with NULLs, of one with NULLs and an empty text."""
-    given = [(f"0x{at:02x}", None if at % 2 else "m", ("", None, "x")[at % 3]) for at in range(count)]
+    """Rows of one column all texts, of one with NULLs, of one with NULLs and all that might be taken for one."""
+    given = [(f"0x{at:02x}", None if at % 2 else "m", ("", None, "0", "NULL")[at % 4]) for at in range(count)]
     facts = [
         (*FACT[:2], at, *FACT[3:9], source, side, 7, None, account, None, None, "test@1")
         for at, (account, source, side) in enumerate(given)
@@ -281,7 +282,7 @@ def test_nothing_and_the_empty_text_stay_two_things_in_bulk(engine: Engine, coun
 def test_any_text_comes_back_as_it_was_written_in_bulk(database_url: str, text: str) -> None:
     engine = open_engine(database_url)
     with writing(engine) as session:
-        rows = [(f"platform-{n}", f"{text}{n}" if n else text, "") for n in range(COPY_FROM_ROWS)]
+        rows = [(f"platform-{n}", f"{text}{n}" if n else text, "") for n in range(MANY_ROWS)]
         insert_rows(session, Platform, ("slug", "name", "url"), rows)
     with reading(engine) as session:
         found = session.exec(select(Platform.slug, Platform.name, Platform.url)).all()
@@ -289,7 +290,7 @@ def test_any_text_comes_back_as_it_was_written_in_bulk(database_url: str, text: 
     engine.dispose()
 
 
-@pytest.mark.parametrize("count", [1, 7, COPY_FROM_ROWS, 2 * ROWS_A_STATEMENT[0] + 56])
+@pytest.mark.parametrize("count", [1, 7, MANY_ROWS, MANY_ROWS + 156])
 def test_what_is_the_same_in_all_rows_is_given_once_and_stands_in_each(engine: Engine, count: int) -> None:
     odd = 'a "quoted"\tword'
     columns = [
@@ -307,6 +308,49 @@ def test_what_is_the_same_in_all_rows_is_given_once_and_stands_in_each(engine: E
         assert (fact.chain_id, fact.block_hash, fact.log_index, fact.segment_id) == (CHAIN, HASH, at, 1)
         assert (fact.block_time, fact.amount_raw, fact.market, fact.detail) == (NOON, 2**80 + at, odd, None)
         assert fact.account == (None if at % 2 else f"0x{at:040x}")
+
+
+@pytest.mark.parametrize("count", [7, MANY_ROWS, 3 * MANY_ROWS])
+def test_numbers_and_nothing_stay_apart_in_bulk(engine: Engine, count: int) -> None:
+    given = [(None, 0, 1)[at % 3] for at in range(count)]
+    with writing(engine) as session:
+        insert_rows(
+            session, Fact, FACT_COLUMNS, [(*FACT[:2], at, *FACT[3:12], n, *FACT[13:]) for at, n in enumerate(given)]
+        )
+    with reading(engine) as session:
+        assert session.exec(select(Fact.asset_id).order_by(Fact.log_index)).all() == given
+
+
+def test_bulks_of_other_tables_and_widths_follow_each_other_in_one_transaction(engine: Engine) -> None:
+    """SQLite keeps statements: one that took rows from an image must take those of the next one from there."""
+    brief = [(CHAIN, HASH, at, 9, 1, 1, NOON, "payout", "test@1", None) for at in range(MANY_ROWS)]
+    for again in range(3):
+        logs = [(CHAIN, HASH, again * MANY_ROWS + at, 1, *LOG[4:]) for at in range(MANY_ROWS)]
+        facts = [(*FACT[:2], at, again, *FACT[4:]) for at in range(2 * MANY_ROWS)]
+        with writing(engine) as session:
+            insert_rows(session, RawLog, LOG_COLUMNS, logs)
+            insert_rows(session, Fact, FACT_COLUMNS, facts)
+            insert_rows(session, Fact, BRIEF_COLUMNS, brief)
+            insert_rows(session, RawLog, LOG_COLUMNS, logs[:MANY_ROWS])
+    with reading(engine) as session:
+        assert sorted(session.exec(select(RawLog.log_index)).all()) == list(range(3 * MANY_ROWS))
+        assert len(session.exec(select(Fact)).all()) == MANY_ROWS + 3 * 2 * MANY_ROWS
+
+
+def test_a_build_of_sqlite_without_images_writes_the_same_rows(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "ARE_THERE", False)
+    logs = [(CHAIN, HASH, at, 1, *LOG[4:]) for at in range(2 * MANY_ROWS + 3)]
+    with writing(engine) as session:
+        insert_rows(session, RawLog, LOG_COLUMNS, logs)
+    with reading(engine) as session:
+        assert sorted(session.exec(select(RawLog.log_index)).all()) == list(range(2 * MANY_ROWS + 3))
+
+
+def test_what_is_the_same_in_one_portion_and_not_in_the_next_is_refused(engine: Engine) -> None:
+    maker = BulkMaker(engine.dialect, Platform, ("slug", "name"), are_many=True)
+    maker.add([["a"], Same("one")])
+    with pytest.raises(ValueError, match="the same in all rows"):
+        maker.add([["b"], Same("two")])
 
 
 def test_no_columns_are_no_rows(engine: Engine) -> None:

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import NamedTuple, Self
 
+from indexer import beside
 from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.pool import ProviderPool
 from indexer.sync import ChainOutcome, SyncOptions, sync_chains
@@ -59,6 +60,7 @@ async def sync_once(run: SyncRun, phase: Callable[[str], None]) -> ChainOutcome:
 
 def child(run: SyncRun, moment: Moment | None, said: Connection) -> None:
     """The process: tells each phase and, last, how it ended; at the wanted phase it sends itself the signal."""
+    beside.MANY_BLOCKS = beside.MANY_LOGS = 1  # Where a process is killed, the one that makes its rows has to go too.
     seen: Counter[str] = Counter()
 
     def phase(name: str) -> None:

@@ -13,9 +13,11 @@ from indexer.chain.reconcile import BlockRef
 from indexer.commit import ChainLedger, HaltedError, HaltError, LostCursorError
 from indexer.facts import prepare
 from indexer.lanes import Tracked
+from indexer.ready import ReadyRows
 from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched
 from indexer.writer import BEFORE_COMMIT, BEFORE_INSERT, LedgerWriter
+from ledger.bulk import Bulk
 from ledger.database import open_engine
 from ledger.kinds import BlockStatus, SegmentStatus
 from tests.indexer.process.conftest import Dump, Ledgers, dump_of, run_of
@@ -113,6 +115,7 @@ def header(number: int, branch: str = "a") -> Header:
 
 SEGMENT = prepare(Tracked(1, "fund-1", "address_fund", TransferAdapter(TOKEN, WALLET), (TOKEN,)), 0)
 NEXT = Fetched(11, 11, [], {11: header(11)}, 2)
+NO_ROWS = ReadyRows([], Bulk("raw_log", ""), {}, {})
 CHANGED = HaltError("a final block changed", number=5)
 
 WRITES: dict[str, Callable[[ChainLedger], Awaitable[object]]] = {
@@ -123,7 +126,9 @@ WRITES: dict[str, Callable[[ChainLedger], Awaitable[object]]] = {
     "halt": lambda ledger: ledger.halt(CHANGED),
     "finalize": lambda ledger: ledger.finalize(header(4)),
     "save": lambda ledger: ledger.save(NEXT, [SEGMENT], BlockStatus.UNFINALIZED),
-    "commit": lambda ledger: ledger.commit(NEXT, ledger.ready_rows(NEXT, [SEGMENT], BlockStatus.FINALIZED), [SEGMENT]),
+    "commit": lambda ledger: ledger.commit(
+        NEXT, ledger.readying.of_range(NEXT, [SEGMENT], BlockStatus.FINALIZED), [SEGMENT]
+    ),
     "reach": lambda ledger: ledger.reach(header(12)),
     "roll_back": lambda ledger: ledger.roll_back(BlockRef(8, header(8).hash), header(9, "b")),
     "rewind": lambda ledger: ledger.rewind(BlockRef(8, header(8).hash)),

@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 
 from indexer.adapter import AdapterError, FactDraft, Log, LogFilter
 from indexer.backfill import Backfill
-from indexer.commit import ChainLedger, ReadyRows
+from indexer.commit import ChainLedger
 from indexer.facts import Prepared, prepare
+from indexer.ready import ReadyRows
 from indexer.rpc.errors import UnavailableError
 from indexer.rpc.reader import LogBatch
 from indexer.scan.fetch import Fetched

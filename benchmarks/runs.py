@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ import psycopg
 
 from benchmarks.chain import LOGS_A_BLOCK, ChainFiles
 from benchmarks.least import Caps
+from benchmarks.measure import held_mb
 from benchmarks.truth import differences
 from ledger.database import open_engine, upgrade
 from tests.rigs.postgres import TUNING, PostgresRig, running_postgres
 
 SQLITE, POSTGRES = "sqlite", "postgres"
 LONGEST_RUN_SECONDS = 3_600
+LOOK_SECONDS = 0.1
 WARM_LOGS = 1_000
 
 
@@ -111,18 +114,26 @@ class Databases:
 
 
 def measured(module: str, *arguments: str) -> dict[str, Any]:
-    """The last line that a module of ours prints when it runs as a process."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LONGEST_RUN_SECONDS,
-    )
-    if done.returncode or not done.stdout.strip():
-        raise WrongRunError(f"benchmarks.{module} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    """The last line that a module of ours prints when it runs as a process.
+
+    Its `peak_rss_mb` takes in the processes that it forked: what all of them held at once, looked at from here.
+    """
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    ends, held = time.monotonic() + LONGEST_RUN_SECONDS, 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while True:
+            try:
+                said, told = process.communicate(timeout=LOOK_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                held = max(held, held_mb(process.pid))
+                if time.monotonic() > ends:
+                    process.kill()
+                    raise
+    if process.returncode or not said.strip():
+        raise WrongRunError(f"benchmarks.{module} ended with {process.returncode}: {told.strip()[-2000:]}")
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return {**found, "peak_rss_mb": max(held, found.get("peak_rss_mb", 0.0))}
 
 
 class Runner:

@@ -95,12 +95,16 @@ class RowMaking:
             return
         self._line, there = socket.socketpair()
         fork = multiprocessing.get_context("fork")
-        self._process = fork.Process(target=serve, args=(there, self._readying, self._segments), daemon=True)
-        with warnings.catch_warnings():
+        process = fork.Process(target=serve, args=(there, self._readying, self._segments), daemon=True)
+        with there, warnings.catch_warnings():
             # Python 3.12 warns of locks that other threads hold at a fork; the helper takes none that they might.
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._process.start()
-        there.close()
+            try:
+                process.start()
+                self._process = process
+            except OSError as error:
+                log.warning("no second process can be started (%s): rows are made in this one", error)
+                self.close()
 
     @property
     def at_once(self) -> int:

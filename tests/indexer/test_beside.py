@@ -1,6 +1,7 @@
 """Rows made in a process beside: the same rows, whatever becomes of that process, and nothing left of it."""
 
 import asyncio
+import errno
 import multiprocessing
 import os
 import signal
@@ -200,6 +201,19 @@ async def test_rows_are_made_here_once_the_helper_is_gone_and_that_is_said_once(
             assert await rows_by(making, view, segments) == readying.of_range(view, segments, FINAL)
         assert not helpers()
     assert [line for line in caplog.messages if "made here from now on" in line] == caplog.messages
+
+
+async def test_where_no_process_can_be_started_rows_are_made_here(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    segments, view, readying = [segment(1, Wallet(TOKEN))], range_of(MANY_LOGS), readying_for(engine)
+    with closing(started(readying, segments)) as making:
+        assert await rows_by(making, view, segments) == readying.of_range(view, segments, FINAL)
+    assert [line for line in caplog.messages if "temporarily unavailable" in line] == caplog.messages
 
 
 async def test_a_stop_ends_the_helper_in_the_midst_of_its_work(engine: Engine) -> None:

@@ -102,7 +102,7 @@ class ChainLedger:
             if self._cursor is not None:
                 session.expunge(self._cursor)
             rows = RowMaker(self.terms.id, list_asset_ids(session, self.terms.id))
-            self._readying = Readying(rows, self._writer.engine.dialect)
+            self._readying = Readying(rows, self._writer.engine)
 
         await self._writer.read(work)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from sqlalchemy import Dialect
+from sqlalchemy import Engine
 
 from indexer.adapter import AdapterError, Log
 from indexer.facts import Prepared, RowMaker
@@ -49,7 +49,8 @@ class Readying:
     """Makes rows ready for one chain and one kind of database. Pure: it may be done beside a commit, or elsewhere."""
 
     rows: RowMaker
-    dialect: Dialect
+    engine: Engine
+    """Only for its kind: nothing is asked of it."""
 
     def of_range(self, fetched: Fetched, segments: Sequence[Prepared], status: BlockStatus) -> ReadyRows:
         """The rows of a range at hand."""
@@ -60,8 +61,8 @@ class Readying:
     ) -> ReadyRows:
         """The rows of a range whose logs come in portions of whole blocks; one after the other is dealt with."""
         are_many = around.log_count >= MANY_ROWS
-        raw_logs = log_maker(self.dialect, are_many=are_many)
-        facts = {segment.id: fact_maker(self.dialect, are_many=are_many) for segment in segments}
+        raw_logs = log_maker(self.engine, are_many=are_many)
+        facts = {segment.id: fact_maker(self.engine, are_many=are_many) for segment in segments}
         numbers, broken = set[int](), dict[int, AdapterError]()
         for rows in self.rows.parts(logs, around.headers, segments):
             raw_logs.add(rows.logs)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Dialect, select
+from sqlalchemy import Engine, select
 from sqlmodel import Session, col
 
 from ledger.bulk import BulkMaker, Same, insert_columns
@@ -45,14 +45,14 @@ def insert_facts(session: Session, columns: Given) -> None:
     insert_columns(session, Fact, FACT_COLUMNS, columns)
 
 
-def log_maker(dialect: Dialect, *, are_many: bool) -> BulkMaker:
+def log_maker(engine: Engine, *, are_many: bool) -> BulkMaker:
     """Takes raw logs, columns in the order of LOG_COLUMNS, so that the writer only has to hand them over."""
-    return BulkMaker(dialect, RawLog, LOG_COLUMNS, are_many=are_many)
+    return BulkMaker(engine.dialect, RawLog, LOG_COLUMNS, are_many=are_many)
 
 
-def fact_maker(dialect: Dialect, *, are_many: bool) -> BulkMaker:
+def fact_maker(engine: Engine, *, are_many: bool) -> BulkMaker:
     """The same of facts, in the order of FACT_COLUMNS."""
-    return BulkMaker(dialect, Fact, FACT_COLUMNS, are_many=are_many)
+    return BulkMaker(engine.dialect, Fact, FACT_COLUMNS, are_many=are_many)
 
 
 def walk_logs_by(session: Session, chain_id: int, addresses: Collection[str], *, above: int) -> Iterator[RawLog]:

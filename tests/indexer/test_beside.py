@@ -94,7 +94,7 @@ def range_of(count: int, *, token: str = TOKEN, amount: int = 5) -> Fetched:
 
 def readying_for(engine: Engine) -> Readying:
     """Makes rows for this kind of database; TOKEN is asset 4."""
-    return Readying(RowMaker(CHAIN, {TOKEN: 4}), engine.dialect)
+    return Readying(RowMaker(CHAIN, {TOKEN: 4}), engine)
 
 
 def started(readying: Readying, segments: Sequence[Prepared]) -> RowMaking:

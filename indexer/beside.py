@@ -37,6 +37,7 @@ MANY_BLOCKS = 1_000
 """Fewer are done before a helper is of use."""
 MANY_LOGS = 1_000
 """In one range. With fewer, rows are made here before a helper has heard of them."""
+NAME = "rows"
 LENGTH = struct.Struct("!Q")
 END = FAILED = b""
 """After the last portion of logs; and a helper's answer where something went wrong."""
@@ -95,7 +96,7 @@ class RowMaking:
             return
         self._line, there = socket.socketpair()
         fork = multiprocessing.get_context("fork")
-        process = fork.Process(target=serve, args=(there, self._readying, self._segments), daemon=True)
+        process = fork.Process(target=serve, name=NAME, args=(there, self._readying, self._segments), daemon=True)
         with there, warnings.catch_warnings():
             # Python 3.12 warns of locks that other threads hold at a fork; the helper takes none that they might.
             warnings.simplefilter("ignore", DeprecationWarning)

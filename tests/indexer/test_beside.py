@@ -129,7 +129,7 @@ def written(engine: Engine, rows: ReadyRows) -> dict[str, list[dict[str, object]
 
 def helpers() -> list[int]:
     """The processes that make rows."""
-    return [child.pid or 0 for child in multiprocessing.active_children()]
+    return [child.pid or 0 for child in multiprocessing.active_children() if child.name == beside.NAME]
 
 
 def is_alive(pid: int) -> bool:

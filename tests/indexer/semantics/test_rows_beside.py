@@ -61,8 +61,9 @@ class KillingReader(ModelReader):
     async def logs(self, filters: Sequence[LogFilter], first: int, last: int, **whom: frozenset[str]) -> Any:
         if len(self.asked) == 2:
             for helper in multiprocessing.active_children():
-                os.kill(helper.pid or 0, signal.SIGKILL)
-                self.killed += 1
+                if helper.name == beside.NAME:
+                    os.kill(helper.pid or 0, signal.SIGKILL)
+                    self.killed += 1
         return await super().logs(filters, first, last, **whom)
 
 

@@ -39,8 +39,8 @@ MANY_LOGS = 1_000
 """In one range. With fewer, rows are made here before a helper has heard of them."""
 NAME = "rows"
 LENGTH = struct.Struct("!Q")
-END = FAILED = b""
-"""After the last portion of logs; and a helper's answer where something went wrong."""
+END = b""
+"""After the last portion of logs."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -54,18 +54,19 @@ def text_of(value: Any) -> str:
     """Why a segment could not be decoded, as an answer carries it."""
     if isinstance(value, AdapterError):
         return str(value)
-    raise NotImplementedError(f"{type(value).__name__} in an answer")
+    raise TypeError(f"{type(value).__name__} has no place in an answer")
 
 
 def error_of(kind: type, text: Any) -> AdapterError:
     """The other way round."""
     if kind is AdapterError:
         return AdapterError(text)
-    raise NotImplementedError(f"{kind.__name__} in an answer")
+    raise TypeError(f"{kind.__name__} has no place in an answer")
 
 
 TASK, LOGS = msgspec.msgpack.Decoder(Task), msgspec.msgpack.Decoder(list[Log])
-ANSWER = msgspec.msgpack.Decoder(ReadyRows, dec_hook=error_of)
+ANSWER: msgspec.msgpack.Decoder[ReadyRows | str] = msgspec.msgpack.Decoder(ReadyRows | str, dec_hook=error_of)
+"""Rows, or why there are none."""
 ENCODER = msgspec.msgpack.Encoder(enc_hook=text_of)
 
 
@@ -127,16 +128,16 @@ class RowMaking:
                 async with self._sending:
                     await asyncio.to_thread(line.sendall, order.packed)
                 async with self._receiving:
-                    answer = await asyncio.to_thread(received, line)
+                    answer = ANSWER.decode(await asyncio.to_thread(received, line))
             except (EOFError, OSError) as error:
                 if self._line is not None:
                     log.warning("the process that makes rows is gone (%s): they are made here from now on", error)
                 self.close()
             else:
-                if answer != FAILED:
-                    return ANSWER.decode(answer)
+                if isinstance(answer, ReadyRows):
+                    return answer
                 last = max(order.task.around.headers)
-                log.warning("rows of the blocks up to %d could not be made beside: they are made here", last)
+                log.warning("rows of the blocks up to %d failed beside (%s): they are made here", last, answer)
         segments = [self._segments[segment] for segment in order.task.segments]
         return self._readying.of_portions(order.portions(), order.task.around, segments)
 
@@ -198,8 +199,12 @@ def received(line: socket.socket) -> bytearray:
 def exactly(line: socket.socket, length: int) -> bytearray:
     """So many bytes. The kernel waits for all of them: each wait of ours would end with one for the interpreter."""
     message = bytearray(length)
-    if length and line.recv_into(message, length, socket.MSG_WAITALL) < length:
-        raise EOFError("it ended")
+    missing = memoryview(message)
+    while missing:  # Once, unless a signal comes in between.
+        count = line.recv_into(missing, 0, socket.MSG_WAITALL)
+        if not count:
+            raise EOFError("it ended")
+        missing = missing[count:]
     return message
 
 
@@ -220,8 +225,8 @@ def answer_one(line: socket.socket, readying: Readying, segments: Mapping[int, P
     try:
         wanted = [segments[segment] for segment in task.segments]
         answer = ENCODER.encode(readying.of_portions(map(LOGS.decode, given), task.around, wanted))
-    except Exception:  # noqa: BLE001  Whatever it is: it happens again where somebody hears of it.
-        answer = FAILED
+    except Exception as error:  # noqa: BLE001  Whatever it is: it happens again where somebody hears of it.
+        answer = ENCODER.encode(f"{type(error).__name__}: {error}")
     for _ in given:
         """Whatever of this range nobody took."""
     send(line, answer)

@@ -1,6 +1,6 @@
 """What the C library does with large blocks of memory that are freed: answers and rows come by the megabyte.
 
-glibc keeps them for the next ones, each as large as the largest so far, which is quick and takes a quarter more memory.
+glibc keeps them for the next ones, each as large as the largest so far, which is quick and takes more memory.
 On another C library nothing is changed.
 """
 

@@ -5,6 +5,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -181,12 +182,35 @@ async def test_a_fund_that_cannot_be_decoded_is_named_with_its_reason_and_its_lo
     assert (rows.logs, rows.facts, rows.blocks) == (here.logs, here.facts, here.blocks)
 
 
-async def test_a_mistake_over_there_is_raised_here_as_it_always_was(engine: Engine) -> None:
+async def test_a_mistake_over_there_is_named_and_raised_here_as_it_always_was(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     segments = [segment(1, Failing(TOKEN))]
     with closing(started(readying_for(engine), segments)) as making:
         with pytest.raises(RuntimeError, match="a mistake of ours"):
             await rows_by(making, range_of(MANY_LOGS), segments)
         assert helpers()
+    assert [line for line in caplog.messages if "(RuntimeError: a mistake of ours)" in line] == caplog.messages
+
+
+class Interrupted(socket.socket):
+    """A socket that gives two bytes at a time, as one does when signals come in between."""
+
+    def recv_into(self, buffer: memoryview, *_terms: int) -> int:  # type: ignore[override]
+        return super().recv_into(buffer[:2])
+
+
+@pytest.mark.parametrize("sent", [b"whole", b"half"])
+def test_a_message_is_whole_or_none_however_many_pieces_it_comes_in(sent: bytes) -> None:
+    here, there = socket.socketpair()
+    with there, Interrupted(fileno=here.detach()) as line:
+        there.sendall(sent)
+        there.shutdown(socket.SHUT_WR)
+        if sent == b"whole":
+            assert beside.exactly(line, 5) == sent
+        else:
+            with pytest.raises(EOFError):
+                beside.exactly(line, 5)
 
 
 async def test_rows_are_made_here_once_the_helper_is_gone_and_that_is_said_once(

@@ -11,8 +11,9 @@ from sqlalchemy.exc import ArgumentError
 from app.screens import say
 from app.settings import Settings
 from app.summary import show_chains
-from ledger.database import open_engine, require_current, upgrade
+from ledger.database import open_engine
 from ledger.errors import LedgerOutdatedError, LedgerUnreachableError
+from ledger.upgrades import require_current, upgrade
 
 
 @contextmanager

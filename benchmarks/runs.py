@@ -18,7 +18,8 @@ from benchmarks.chain import LOGS_A_BLOCK, ChainFiles
 from benchmarks.least import Caps
 from benchmarks.measure import held_mb
 from benchmarks.truth import differences
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import upgrade
 from tests.rigs.postgres import TUNING, PostgresRig, running_postgres
 
 SQLITE, POSTGRES = "sqlite", "postgres"

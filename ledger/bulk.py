@@ -10,12 +10,12 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any, NamedTuple
 
-from psycopg.errors import UniqueViolation
 from sqlalchemy import Column, Connection, Dialect, Table
 from sqlmodel import Session, SQLModel
 
 from ledger import image
 from ledger.columns import column_converter
+from ledger.errors import driver_of
 
 Columns = Sequence[Sequence[Any]]
 """Values of many rows, column by column, all of one length."""
@@ -209,10 +209,11 @@ def image_insertion(table: str, names: str, once: int, nulls: tuple[Any, ...]) -
 
 def _copy(connection: Connection, bulk: Bulk) -> None:
     """COPY into the table itself; only where a row is there already does it go by way of a temporary table."""
+    driver = driver_of(connection.engine)
     try:
         with connection.begin_nested():
             _copy_into(connection, bulk.table, bulk)
-    except UniqueViolation:
+    except driver.errors.UniqueViolation:
         stage = f"stage_{bulk.table}"
         connection.exec_driver_sql(
             f'CREATE TEMP TABLE "{stage}" ON COMMIT DROP AS SELECT {bulk.names} FROM "{bulk.table}" WITH NO DATA'

@@ -1,27 +1,18 @@
-"""Engine and session from a URL, transactions, and migrations."""
+"""Engine and session from a URL, and transactions."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlmodel import Session
 
 from ledger import tables  # noqa: F401  Tables must be known to the metadata before anything asks for it.
 from ledger.columns import json_text
-from ledger.errors import LOCK_SECONDS, LedgerOutdatedError, LedgerUnreachableError, ledger_error, translate_errors
+from ledger.errors import LOCK_SECONDS, LedgerUnreachableError, driver_of, ledger_error, translate_errors
 
-DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
-MIGRATIONS = Path(__file__).parent / "migrations"
 PAGE_BYTES = 16_384  # Of a new SQLite file: a row of ours is half a kilobyte, and each page is a call to the system.
 IDLE_SECONDS = 300
 """A transaction of ours may be silent this long; rendering all pages from one look takes the longest."""
@@ -102,39 +93,8 @@ def writing(engine: Engine) -> Iterator[Session]:
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
-    except DRIVER_ERRORS as error:  # Bulk writes speak to the driver itself, past what translates its errors.
-        told = ledger_error(engine.url, error)
+    except driver_of(engine).Error as error:  # Bulk writes speak to the driver itself, past what translates its errors.
+        told = ledger_error(engine, error)
         if told is None:
             raise
         raise told from error
-
-
-def migration_config(engine: Engine) -> Config:
-    """Alembic's configuration for this engine."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["engine"] = engine
-    return config
-
-
-def upgrade(engine: Engine) -> None:
-    """Brings the tables to the newest version; safe to run twice."""
-    try:
-        command.upgrade(migration_config(engine), "head")
-    except DBAPIError as error:
-        raise LedgerUnreachableError(f"the database at {engine.url!r} refused the migration: {error.orig}") from error
-
-
-def require_current(engine: Engine) -> None:
-    """Raises LedgerOutdatedError unless the tables are of the newest version, LedgerUnreachableError on no answer."""
-    wanted = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-    try:
-        with engine.execution_options(read_only=True).connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-    except DBAPIError as error:
-        raise LedgerUnreachableError(
-            f"the database at {engine.url!r} does not answer ({error.orig}): check BACKSTOP_DATABASE_URL"
-        ) from error
-    if found != wanted:
-        state = "has no tables yet" if found is None else f"is at version {found}, this program needs {wanted}"
-        raise LedgerOutdatedError(f"the database at {engine.url!r} {state}: run `backstop db upgrade`")

@@ -12,10 +12,9 @@ After any of them the transaction is undone as a whole; all but the second and t
 """
 
 import sqlite3
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import psycopg
-from sqlalchemy import URL, Engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
 LOCK_SECONDS = 30
@@ -104,16 +103,19 @@ NO_ROOM_HINT = "Check free disk space."
 """Postgres adds it where a file cannot grow for other reasons than a full disk (a quota has no SQLSTATE of its own)."""
 
 
-def trouble_of(error: BaseException) -> Trouble | None:
-    """Which trouble an error of a driver means; None for a mistake of ours, such as a broken constraint."""
+def trouble_of(error: BaseException, driver: Any) -> Trouble | None:
+    """Which trouble an error of a driver (sqlite3, or psycopg's module) means.
+
+    None for a mistake of ours, such as a broken constraint.
+    """
     if isinstance(error, sqlite3.Error):
         return _starting_with(getattr(error, "sqlite_errorname", ""), OF_SQLITE)
-    if not isinstance(error, psycopg.Error):
+    if not isinstance(error, driver.Error):
         return None
     if error.diag.message_hint == NO_ROOM_HINT:
         return FULL
     if error.sqlstate is None:  # The server could not say anything: nobody was there, or the connection was cut.
-        return LOST if isinstance(error, psycopg.OperationalError) else None
+        return LOST if isinstance(error, driver.OperationalError) else None
     return _starting_with(error.sqlstate, OF_POSTGRES)
 
 
@@ -121,13 +123,18 @@ def _starting_with(name: str, table: tuple[tuple[str, Trouble], ...]) -> Trouble
     return next((trouble for beginning, trouble in table if name.startswith(beginning)), None)
 
 
-def ledger_error(url: URL, error: BaseException) -> LedgerError | None:
+def driver_of(engine: Engine) -> Any:
+    """The module of the driver behind an engine: only one is loaded, for each takes memory and time to start."""
+    return engine.dialect.loaded_dbapi
+
+
+def ledger_error(engine: Engine, error: BaseException) -> LedgerError | None:
     """A driver's error in our words; None where trouble_of knows none."""
-    trouble = trouble_of(error)
+    trouble = trouble_of(error, driver_of(engine))
     if trouble is None:
         return None
     said = " ".join(str(error).split())
-    return trouble.kind(f"the database at {url!r} {trouble.what} ({said}): {trouble.fix}")
+    return trouble.kind(f"the database at {engine.url!r} {trouble.what} ({said}): {trouble.fix}")
 
 
 def translate_errors(engine: Engine) -> None:
@@ -137,4 +144,4 @@ def translate_errors(engine: Engine) -> None:
     def translate(context: ExceptionContext) -> BaseException | None:
         if context.is_pre_ping:  # The pool asks whether a connection still lives; a dead one is replaced in silence.
             return None
-        return ledger_error(engine.url, context.original_exception)
+        return ledger_error(engine, context.original_exception)

@@ -1,14 +1,55 @@
-"""What a migration needs around it: nobody beside it, one transaction, and a look at the result before it counts."""
+"""Brings tables to the newest version, and tells whether they are.
+
+What a migration has around it: nobody beside it, one transaction, and a look at the result before it counts.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from ledger.errors import LedgerDamagedError
+from ledger.errors import LedgerDamagedError, LedgerOutdatedError, LedgerUnreachableError
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 UPGRADE_LOCK = 5_107_070_771
 """Any number; all processes that upgrade must use the same."""
+
+
+def migration_config(engine: Engine) -> Config:
+    """Alembic's configuration for this engine."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["engine"] = engine
+    return config
+
+
+def upgrade(engine: Engine) -> None:
+    """Brings the tables to the newest version; safe to run twice."""
+    try:
+        command.upgrade(migration_config(engine), "head")
+    except DBAPIError as error:
+        raise LedgerUnreachableError(f"the database at {engine.url!r} refused the migration: {error.orig}") from error
+
+
+def require_current(engine: Engine) -> None:
+    """Raises LedgerOutdatedError unless the tables are of the newest version, LedgerUnreachableError on no answer."""
+    wanted = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    try:
+        with engine.execution_options(read_only=True).connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError as error:
+        raise LedgerUnreachableError(
+            f"the database at {engine.url!r} does not answer ({error.orig}): check BACKSTOP_DATABASE_URL"
+        ) from error
+    if found != wanted:
+        state = "has no tables yet" if found is None else f"is at version {found}, this program needs {wanted}"
+        raise LedgerOutdatedError(f"the database at {engine.url!r} {state}: run `backstop db upgrade`")
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import inspect
 
-from ledger.database import open_engine, require_current
+from ledger.database import open_engine
+from ledger.upgrades import require_current
 from tests.rigs import strictness
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.network import is_local

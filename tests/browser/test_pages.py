@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Page
 from sqlalchemy import Engine
 
 from app.server import open_socket, serving
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import upgrade
 from tests.web.invented import invent_ledger
 from tests.web.inventor import NOW
 from web.edition import SiteConfig

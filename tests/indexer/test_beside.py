@@ -26,8 +26,9 @@ from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched
 from ledger.bulk import insert_bulk
 from ledger.columns import UINT256_MAX
-from ledger.database import open_engine, upgrade, writing
+from ledger.database import open_engine, writing
 from ledger.kinds import BlockStatus, Contribution, Role
+from ledger.upgrades import upgrade
 from tests.indexer import emitting
 from tests.indexer.test_facts import CHAIN, OTHER, TOKEN, Wallet, segment
 from tests.rigs.tables import dump_tables

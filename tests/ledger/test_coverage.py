@@ -22,9 +22,10 @@ from ledger.coverage import (
     list_levels,
     list_verified,
 )
-from ledger.database import migration_config, open_engine, writing
+from ledger.database import open_engine, writing
 from ledger.kinds import FundKind, SourceKind
 from ledger.tables import Chain, Coverage, Fund, Platform, Segment, Verification
+from ledger.upgrades import migration_config
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)

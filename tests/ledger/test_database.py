@@ -14,17 +14,11 @@ from ledger import image
 from ledger.blocks import delete_blocks_above, insert_blocks
 from ledger.bulk import MANY_ROWS, BulkMaker, Same, insert_columns, insert_rows
 from ledger.columns import INT256_MIN
-from ledger.database import (
-    migration_config,
-    open_engine,
-    reading,
-    require_current,
-    upgrade,
-    writing,
-)
+from ledger.database import open_engine, reading, writing
 from ledger.errors import LedgerOutdatedError, LedgerUnreachableError
 from ledger.logs import FACT_COLUMNS, LOG_COLUMNS
 from ledger.tables import Block, Chain, Fact, Fund, Platform, RawLog, Reading, Segment
+from ledger.upgrades import migration_config, require_current, upgrade
 
 CHAIN, HASH = 420210501, "0x" + "1" * 64
 NOON = datetime(2021, 5, 19, 12, tzinfo=UTC)

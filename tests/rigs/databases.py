@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import upgrade
 from tests.rigs.postgres import PostgresRig, name_of, running_postgres
 
 KINDS = ("sqlite", "postgres")

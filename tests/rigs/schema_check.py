@@ -7,7 +7,8 @@ from pathlib import Path
 from alembic import command
 from alembic.util.exc import CommandError
 
-from ledger.database import migration_config, open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import migration_config, upgrade
 from tests.rigs.postgres import running_postgres
 
 

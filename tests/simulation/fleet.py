@@ -10,7 +10,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import upgrade
 from tests.simulation.story import Result, play
 from tests.simulation.weather import Season
 

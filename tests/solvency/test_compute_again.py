@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
 from ledger.kinds import SourceKind
+from ledger.upgrades import upgrade
 from tests.solvency.rows import DAY, START, Rows, compute, find_metric, list_metrics, lossy, perp_days
 
 

@@ -11,7 +11,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import upgrade
 from tests.web.invented import invent_ledger
 from tests.web.inventor import NOW
 from web.edition import SiteConfig

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from ledger.database import open_engine, upgrade, writing
+from ledger.database import open_engine, writing
 from ledger.kinds import ChainStatus, Status
 from ledger.standing import mark_unverified, set_chain_status
+from ledger.upgrades import upgrade
 from tests.web.conftest import Reader
 from tests.web.invented import SIMULATED, invent_ledger
 from tests.web.inventor import NOW

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 from sqlalchemy import Engine
 
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import upgrade
 from tests.web.conftest import Reader
 from tests.web.inventor import HOSTILE, NOW
 from web.edition import SiteConfig

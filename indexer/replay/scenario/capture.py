@@ -25,8 +25,9 @@ from indexer.snapshot import create_snapshots
 from indexer.specs import ChainSpec
 from indexer.sync import ChainOutcome, sync_chains
 from indexer.writer import LedgerWriter
-from ledger.database import open_engine, upgrade, writing
+from ledger.database import open_engine, writing
 from ledger.kinds import SourceKind
+from ledger.upgrades import upgrade
 
 SLUG = "crash-2021-05-simulated"
 SHIPPED = Path(__file__).parents[1] / "recordings" / f"{SLUG}.jsonl.zst"

@@ -10,7 +10,8 @@ import pytest
 from app.indexing import register
 from app.providers import Plan
 from indexer.registry import load_funds
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import upgrade
 from tests.indexer.process.conftest import Ledgers, dump_of, run_of
 from tests.rigs.killable_index import FUNDS, IndexCommand, served_recording
 from tests.rigs.sync_process import SyncProcess, sync

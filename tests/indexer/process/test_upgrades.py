@@ -23,11 +23,11 @@ from sqlmodel import select
 
 from app.settings import PREFIX
 from ledger.blocks import insert_blocks
-from ledger.database import migration_config, open_engine, reading, require_current, upgrade, writing
+from ledger.database import open_engine, reading, writing
 from ledger.errors import LedgerDamagedError, LedgerOutdatedError
 from ledger.kinds import ReadingName
 from ledger.tables import Block, Reading
-from ledger.upgrades import begin_alone, require_whole
+from ledger.upgrades import begin_alone, migration_config, require_current, require_whole, upgrade
 from tests.rigs.postgres import PostgresRig
 from tests.rigs.transfer_chain import register
 

@@ -6,7 +6,8 @@ from sqlalchemy import Engine
 from indexer.adapters.address_fund import AddressFund
 from indexer.rpc.pool import ProviderPool
 from indexer.scan.filters import MOST_VALUES, merge_filters
-from ledger.database import open_engine, upgrade
+from ledger.database import open_engine
+from ledger.upgrades import upgrade
 from tests.indexer.semantics.conftest import ContractChain
 from tests.indexer.semantics.factory_fund import index
 from tests.indexer.semantics.wallet_fund import enter, wallet_fund

@@ -34,7 +34,7 @@ ByBlock = Mapping[int, Sequence[Log]]
 """Block → its logs."""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def quantity(text: str) -> int:
     """The number behind 0x text; raises UntruthError for anything else. Cached: log indexes repeat in every block."""
     if not QUANTITY.fullmatch(text):
@@ -68,14 +68,14 @@ def ordered_logs(answers: Iterable[Sequence[Log]], first: int, last: int, where:
     places = list(chain.from_iterable(answered))
     if places and not first <= min(places) >> 64 <= max(places) >> 64 <= last:
         raise UntruthError(f"{where}: logs of {min(places) >> 64}–{max(places) >> 64} in the answer")
+    if len(set(places)) == len(places):
+        return [given[at] for at in sorted(range(len(given)), key=places.__getitem__)]
+    if any(len(set(own)) != len(own) for own in answered):
+        raise UntruthError(f"{where}: the same log twice")
     placed = dict(zip(places, given, strict=True))
-    if len(placed) < len(given):
-        for own in answered:
-            if len(set(own)) != len(own):
-                raise UntruthError(f"{where}: the same log twice")
-        for place, log in zip(places, given, strict=True):
-            if placed[place] != log:
-                raise UntruthError(f"{where}: two different logs have index {log.log_index} in {log.block_number}")
+    for place, log in zip(places, given, strict=True):
+        if placed[place] != log:
+            raise UntruthError(f"{where}: two different logs have index {log.log_index} in {log.block_number}")
     return [placed[place] for place in sorted(placed)]
 
 
@@ -123,8 +123,7 @@ def is_data(texts: Sequence[str]) -> bool:
     joined, others = ",".join(texts), len(texts) - 1
     return not texts or (
         not any(length % 2 for length in set(map(len, texts)))
-        and joined.startswith("0x")
-        and joined.count(",0x") == others
+        and {text[:2] for text in texts} == {"0x"}
         and joined.isascii()
         and joined.encode().translate(None, HEX_DIGITS) == b"x," * others + b"x"
     )

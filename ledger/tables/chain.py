@@ -37,9 +37,9 @@ class RawLog(SQLModel, table=True):
     """A log as the chain gave it, kept so that a better decoder needs no provider. It goes with its block in a reorg."""
 
     __tablename__ = "raw_log"
-    __table_args__ = in_order("chain_id", "block_number", "log_index", "block_hash")
+    __table_args__ = in_order("chain_id", "block_number", "log_index")
     chain_id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=said("Chain"))
-    block_hash: str = Field(primary_key=True, sa_type=HashText, sa_column_kwargs=said("Block it is in"))
+    block_hash: str = Field(sa_type=HashText, sa_column_kwargs=said("Block it is in"))
     log_index: int = Field(
         primary_key=True, sa_column_kwargs=said("Position in the block; for a venue the row of the poll")
     )

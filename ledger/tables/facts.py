@@ -14,11 +14,11 @@ class Fact(SQLModel, table=True):
 
     __tablename__ = "fact"
     __table_args__ = (
-        *in_order("chain_id", "block_number", "log_index", "fact_no", "segment_id", "block_hash"),
+        *in_order("chain_id", "block_number", "log_index", "fact_no", "segment_id"),
         Index("fact_segment_role", "segment_id", "role", "block_number"),
     )
     chain_id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs=said("Chain"))
-    block_hash: str = Field(primary_key=True, sa_type=HashText, sa_column_kwargs=said("Block it is in"))
+    block_hash: str = Field(sa_type=HashText, sa_column_kwargs=said("Block it is in"))
     log_index: int = Field(
         primary_key=True, sa_column_kwargs=said("Log it was decoded from; for a venue the row of the poll")
     )

@@ -18,6 +18,8 @@ MAX_PERCENT = 50
 GRID: tuple[float, ...] = tuple(k / 100 for k in (-50, -40, -30, -20, -10, 0, 10, 20, 30, 40, 50))
 LADDER: tuple[float, ...] = tuple(k / 100 for k in range(0, MAX_PERCENT + 1, STEP_PERCENT))
 NOT_EXHAUSTED = "not exhausted"
+# Accounts summed at a time: a block fits the processor's cache, and a million accounts need no more memory than one.
+_BLOCK = 8_192
 
 # Share of open interest by leverage where positions are not public: one mix for all, on the pessimistic side.
 PUBLISHED_MIX: Mapping[int, float] = {3: 0.10, 5: 0.25, 10: 0.35, 20: 0.20, 50: 0.10}
@@ -28,13 +30,14 @@ class AccountBook:
     """Accounts with shared margin at one block.
 
     `equity` (n,) account values in USD; `notional` (n, m) signed position × index price in USD; `betas` (m,)
-    return of each asset per unit of shock, 1 where absent.
+    return of each asset per unit of shock, 1 where absent; `names` (n,) of the accounts, or none.
     """
 
     equity: Floats
     notional: Floats
     betas: Floats
     markets: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, m = self.notional.shape
@@ -68,6 +71,7 @@ def make_book(
         notional.reshape(len(names), len(markets)),
         np.array([(betas or {}).get(market, 1.0) for market in markets], dtype=np.float64),
         markets,
+        tuple(names),
     )
 
 
@@ -98,6 +102,11 @@ def compute_asset_losses(book: AccountBook, market: int, shocks: Sequence[float]
     returns = np.zeros((len(shocks), len(book.betas)))
     returns[:, market] = np.maximum(-1.0, np.asarray(shocks, dtype=np.float64))
     return _sum_shortfalls(book, returns, 0.0)
+
+
+def compute_moved_losses(book: AccountBook, returns: Floats) -> float:
+    """L in USD when each market moves by its own return, shape (markets,), none below −100 %."""
+    return float(_sum_shortfalls(book, np.maximum(-1.0, returns).reshape(1, -1), 0.0)[0])
 
 
 def compute_market_losses(book: AccountBook, shocks: Sequence[float]) -> Floats:
@@ -202,8 +211,13 @@ def _is_paid(loss: Floats, money: Floats | float) -> NDArray[np.bool_]:
 
 
 def _sum_shortfalls(book: AccountBook, returns: Floats, slip: float) -> Floats:
-    """Σ_i max(0, −equity) for each row of returns (shocks × markets)."""
-    longs, shorts = np.maximum(book.notional, 0.0), np.minimum(book.notional, 0.0)
+    """Σ_i max(0, −equity) for each row of returns (shocks × markets), block by block of accounts."""
     down, up = (1 + returns) * (1 - slip) - 1, (1 + returns) * (1 + slip) - 1
-    equity = book.equity[:, None] + longs @ down.T + shorts @ up.T
-    return np.asarray(np.maximum(0.0, -equity).sum(axis=0))
+    total = np.zeros(len(returns))
+    for start in range(0, len(book.equity), _BLOCK):
+        notional = book.notional[start : start + _BLOCK].T
+        equity = down @ np.maximum(notional, 0.0)
+        equity += up @ np.minimum(notional, 0.0)
+        equity += book.equity[start : start + _BLOCK]
+        total -= np.minimum(equity, 0.0, out=equity).sum(axis=1)
+    return total

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.failures import OneLineErrors, exit_code_table
+from app.failures import CommandError, Exit, OneLineErrors, exit_code_table
 from app.logs import start_logging
 from app.settings import Settings, load_settings
 from app.upkeep import upkeep
@@ -53,6 +53,7 @@ Chains = Annotated[
     typer.Option("--chain", metavar="SLUG", help="Only this chain (by slug or id); may be given several times."),
 ]
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on; BACKSTOP_HOST or 127.0.0.1.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
 Port = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on; BACKSTOP_PORT or 8000.")]
 
 
@@ -164,18 +165,53 @@ def index_chains(
 
 
 @cli.command("compute", rich_help_panel=PARTS)
-def compute_metrics(ctx: typer.Context) -> None:
+def compute_metrics(
+    ctx: typer.Context,
+    *,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="Work out this day or time instead; writes nothing.")
+    ] = None,
+    fund: Annotated[list[str] | None, typer.Option("--fund", metavar="SLUG", help="Only this fund.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Works out coverage, losses, stress and status of every segment from what the ledger holds.
 
-    Asks no chain. Each UTC day is written once; running it twice changes nothing.
+    Asks no chain. Each UTC day is written once; running it twice changes nothing. --as-of takes a UTC day
+    (2021-05-19) or a time (2021-05-19T12:00, UTC unless Z or +02:00 follows), uses only what was on chain by then,
+    and shows each number beside the published one. --fund and --json belong to it.
 
-    Example: [cyan]backstop compute[/]
+    Example: [cyan]backstop compute[/], or [cyan]backstop compute --as-of 2021-05-19 --fund perp-v2[/]
 
-    Next: [cyan]backstop serve[/] shows the pages, [cyan]backstop publish DIR[/] writes them as files.
+    Next: [cyan]backstop serve[/] shows the pages, [cyan]backstop explain[/] shows what a number is made of.
     """
-    from app import pipeline
+    from app import asof, pipeline
 
-    pipeline.compute_command(settings_of(ctx))
+    if as_of is not None:
+        asof.as_of_command(settings_of(ctx), as_of, slugs=fund or [], as_json=as_json)
+    elif fund or as_json:
+        raise CommandError("--fund and --json belong to --as-of: give a time too, or leave them out", Exit.WRONG_USE)
+    else:
+        pipeline.compute_command(settings_of(ctx))
+
+
+@cli.command("explain", rich_help_panel=PARTS)
+def explain_metric(
+    ctx: typer.Context,
+    *,
+    slug: Annotated[str, typer.Argument(metavar="SLUG", help="The fund or segment.")],
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="The number, such as coverage or usable_value.")],
+    day: Annotated[str, typer.Option("--day", metavar="YYYY-MM-DD", help="Another day than the latest.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Shows what a published number is made of: formula, input rows, values between, and whether it comes out again.
+
+    Example: [cyan]backstop explain perp-v2 coverage[/], or [cyan]backstop explain perp-v2 runway --day 2021-05-19[/]
+
+    Next: [cyan]backstop compute --as-of 2021-05-19[/] shows all numbers of a day.
+    """
+    from app import explaining
+
+    explaining.explain_command(settings_of(ctx), slug, metric, day=day, as_json=as_json)
 
 
 @cli.command("serve", rich_help_panel=PARTS)

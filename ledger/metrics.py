@@ -1,6 +1,6 @@
 """Metric rows: which days are settled, and writing a day's numbers once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from ledger.tables import Metric, Segment
 from ledger.tables.sentences import Json
 
 # Wall-clock time of the computation: the one column that may differ between two runs.
+BAND = "status_raw"
 _KEY = ("segment_id", "name", "day", "as_of_number", "method_version")
 
 
@@ -42,21 +43,40 @@ class MetricRow:
     detail: Json | None
 
 
+@dataclass(frozen=True)
+class SettledDay:
+    """What later days need of a day that is final: its raw band (None: unknown) and what it forecast, by metric."""
+
+    band: int | None
+    forecasts: Mapping[str, float | None]
+
+
 _COLUMNS = (*MetricRow.__dataclass_fields__, "computed_at")
 
 
-def list_settled_bands(session: Session, segment_id: int, method_version: str) -> dict[str, int | None]:
-    """The raw band of each day that is final already (None: unknown), by day: those days are never computed again."""
+def list_settled(
+    session: Session, segment_id: int, method_version: str, forecasts: Collection[str] = ()
+) -> dict[str, SettledDay]:
+    """The days that are final already, by day: they are never computed again. `forecasts`: metrics to hand down."""
     found = session.execute(
-        select(col(Metric.day), col(Metric.as_of_number), col(Metric.value)).where(
+        select(col(Metric.day), col(Metric.as_of_number), col(Metric.name), col(Metric.value)).where(
             col(Metric.segment_id) == segment_id,
             col(Metric.method_version) == method_version,
-            col(Metric.name) == "status_raw",
+            col(Metric.name).in_((BAND, *forecasts)),
             col(Metric.is_day_final).is_(True),
         )
     )
+    days: dict[str, dict[str, Decimal | None]] = {}
     # Later as-of blocks of one day come last and win.
-    return {day: None if value is None else int(value) for day, _, value in sorted(found, key=lambda row: row[:2])}
+    for day, _, name, value in sorted(found, key=lambda row: row[:3]):
+        days.setdefault(day, {})[name] = value
+    return {day: _settle(values) for day, values in days.items() if BAND in values}
+
+
+def _settle(values: Mapping[str, Decimal | None]) -> SettledDay:
+    band = values[BAND]
+    forecasts = {name: None if value is None else float(value) for name, value in values.items() if name != BAND}
+    return SettledDay(None if band is None else int(band), forecasts)
 
 
 def write_metrics(session: Session, rows: Iterable[MetricRow], *, computed_at: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,12 +19,25 @@ PUBLIC_POSITIONS = frozenset({Shape.PERP_V2_CURIE})
 
 
 @dataclass(frozen=True)
+class PastDay:
+    """What later days need of an earlier one: its raw band (None: unknown) and what it forecast, by metric."""
+
+    number: int
+    """Days since 1970 (UTC)."""
+    name: str
+    is_observed: bool
+    band: int | None
+    forecasts: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
 class Day:
-    """A walk that stands at the as-of point of a plan; `observed_days` of `history_days` were observed so far."""
+    """A walk that stands at the as-of point of a plan; `observed` are the observed days of `history_days` so far."""
 
     walk: Walk
     plan: DayPlan
-    observed_days: int
+    observed: Sequence[int]
+    """Days since 1970 (UTC), ascending, whose every block was scanned."""
     history_days: int
     is_source_down: bool = False
     unverified: str = ""
@@ -33,6 +47,11 @@ class Day:
     def kind(self) -> FundKind:
         """What the fund is for."""
         return FundKind(self.walk.history.fund.kind)
+
+    @property
+    def observed_days(self) -> int:
+        """How many days were observed."""
+        return len(self.observed)
 
     @cached_property
     def now_seconds(self) -> int:

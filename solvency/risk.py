@@ -17,6 +17,8 @@ from solvency.coverage import (
 )
 from solvency.day import Day
 from solvency.draft import Draft, render_usd
+from solvency.largest import compute_covers, compute_ratios, draft_covers
+from solvency.named_days import NamedDay, NamedDays, compute_usable_on
 from solvency.positions import MarketExposure, read_book
 from solvency.quantity import Quantity, inherit_quality, make_unknown
 from solvency.record import ALL, Record
@@ -46,16 +48,24 @@ class Stress:
     up: Floats | None = None
     capped: tuple[MarketLadder, ...] = ()
     by_market: tuple[tuple[str, Floats, Floats], ...] = ()
+    book: AccountBook | None = None
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class Risk:
-    """The graded gap (on the 7-day minimum of U) and the drafts of a day."""
+    """The graded gap and cover ratios (on the 7-day minimum of U) and the drafts of a day."""
 
     gap_for_band: Quantity
-    positions: str
+    cover_1: Quantity
+    cover_2: Quantity
+    stress: Stress
     drafts: list[Draft]
+
+    @property
+    def positions(self) -> str:
+        """Where the losses of the stress come from."""
+        return self.stress.positions
 
 
 def read_stress(day: Day) -> Stress:
@@ -79,7 +89,7 @@ def _stress_book(book: AccountBook, symbols: dict[str, str]) -> Stress:
         (symbols.get(name, name), compute_asset_losses(book, index, DOWN), compute_asset_losses(book, index, LADDER))
         for index, name in enumerate(book.markets)
     )
-    return Stress("public", down, up, by_market=alone)
+    return Stress("public", down, up, by_market=alone, book=book)
 
 
 def _stress_mix(markets: Sequence[MarketExposure]) -> Stress:
@@ -111,7 +121,7 @@ def find_cap_left(market: MarketExposure) -> Quantity | None:
     return Quantity(max(0.0, market.cap.value - market.used.value), "usd")
 
 
-def read_risk(day: Day, record: Record) -> Risk:
+def read_risk(day: Day, record: Record, named: NamedDays) -> Risk:
     """Every metric of stress and coverage."""
     stress = read_stress(day)
     money = day.money
@@ -121,6 +131,10 @@ def read_risk(day: Day, record: Record) -> Risk:
     coverage = compute_coverage(
         money.usable, record.scaled.loss, legs, is_none_recognised=not record.episodes and not day.walk.losses
     )
+    covers = compute_covers(day, stress, named)
+    by_day = {scenario.date: find_usable_on(day, scenario) for scenario in named.days}
+    ratios = compute_ratios(money.usable, money.valuation.ladder, by_day, covers)
+    ratios_for_band = compute_ratios(money.minimum, money.ladder_minimum, by_day, covers)
     detail = {
         "positions": stress.positions,
         "grid": _list_grid(day, stress),
@@ -132,8 +146,17 @@ def read_risk(day: Day, record: Record) -> Risk:
         Draft("gap_survived", gap, ALL, rounding="down", detail=detail),
         Draft("stress_coverage_20", _find_worse(legs), ALL, rounding="down", detail={"legs": _describe_legs(legs)}),
         *_draft_coverage(coverage),
+        *draft_covers(covers, ratios),
     ]
-    return Risk(gap_for_band, stress.positions, drafts)
+    return Risk(gap_for_band, *ratios_for_band, stress, drafts)
+
+
+def find_usable_on(day: Day, scenario: NamedDay) -> Quantity:
+    """U under the moves of a named day, as well known as U itself."""
+    usable = day.money.usable
+    if usable.value is None:
+        return usable
+    return inherit_quality(compute_usable_on(scenario, day.money.valuation.holdings), [usable])
 
 
 def _find_gap(day: Day, stress: Stress, usable: Quantity, ladder: Floats | None) -> Quantity:

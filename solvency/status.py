@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from solvency.few import MIN_OBSERVED_DAYS
+from solvency.few import MIN_EPISODES, MIN_OBSERVED_DAYS
 from solvency.quantity import Quantity
 
-CUT_POINTS_VERSION = "1"
+CUT_POINTS_VERSION = "2"
 
 
 class Band(IntEnum):
@@ -25,28 +25,34 @@ class Band(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CutPoints:
-    """Where a metric leaves a band, the larger the better. They are ours, versioned, and shown on the page."""
+    """Where a metric leaves a band. They are ours, versioned, and shown on the page."""
 
     unit: str
     ample: float
     covered: float
     thin: float
+    is_smaller_better: bool = False
 
     def grade(self, value: float) -> Band:
-        """Return the band of a value; the larger the better."""
-        if value >= self.ample:
-            return Band.AMPLE
-        if value >= self.covered:
-            return Band.COVERED
-        return Band.THIN if value >= self.thin else Band.SHORT
+        """Return the band of a value; a value on the cut belongs to the better band."""
+        sign = -1 if self.is_smaller_better else 1
+        for band, cut in ((Band.AMPLE, self.ample), (Band.COVERED, self.covered), (Band.THIN, self.thin)):
+            if sign * value >= sign * cut:
+                return band
+        return Band.SHORT
 
 
 CUT_POINTS: Mapping[str, CutPoints] = {
     "gap_survived": CutPoints("fraction", 0.30, 0.20, 0.10),
     "worst_7d_coverage": CutPoints("ratio", 3.0, 2.0, 1.0),
     "runway": CutPoints("days", 730.0, 365.0, 180.0),
+    "expected_shortfall": CutPoints("ratio", 5.0, 2.0, 1.0),
+    "cover_2": CutPoints("ratio", 1.5, 1.0, 1.0),
+    "depletion_90d": CutPoints("fraction", 0.001, 0.01, 0.1, is_smaller_better=True),
 }
 FEW_COVERED_DAYS = 365
+TAIL_LOSS_DAYS = 5
+"""Days with a loss from which on M4 is required; losses never leave the record, so it stays required."""
 
 FundKind = Literal["perp_fund", "lending_backstop", "reserve", "venue_fund", "no_fund"]
 
@@ -88,6 +94,47 @@ def grade_past_shortfall(ratio: Quantity, *, n_episodes: int, observed_days: int
     if n_episodes == 0:
         return by_days
     return None if by_loss is None else max(by_loss, by_days)
+
+
+def find_required(
+    kind: str, *, n_loss_days: int, n_episodes: int, observed_days: int, has_public_positions: bool
+) -> tuple[str, ...]:
+    """Name the metrics that a segment needs for a band: those of its kind, and each model whose inputs it ever had.
+
+    M4 from 90 observed days and five loss days on, M5 where positions are public, M7 from five episodes on: records
+    only grow, so closing one's books never helps.
+    """
+    always = REQUIRED[kind]
+    if "exposure" not in always:
+        return always
+    models = {
+        "expected_shortfall": observed_days >= MIN_OBSERVED_DAYS and n_loss_days >= TAIL_LOSS_DAYS,
+        "cover_2": has_public_positions,
+        "depletion_90d": n_episodes >= MIN_EPISODES,
+    }
+    return (*always, *(name for name, is_possible in models.items() if is_possible))
+
+
+def grade_expected_shortfall(ratio: Quantity) -> Band | None:
+    """Grade U / upper bound of ES 97.5 (M4): less data, wider interval, lower grade. Without a bound: None."""
+    return _grade_number(ratio, "expected_shortfall")
+
+
+def grade_cover(cover_2: Quantity, cover_1: Quantity) -> Band | None:
+    """Grade U / Cover-2 (M5); U ≥ Cover-1 alone gives at most Thin, and no loss in any scenario is Ample."""
+    if cover_2.is_known and cover_2.value is None:
+        return Band.AMPLE
+    if not cover_2.is_known or not cover_1.is_known or cover_2.value is None:
+        return None
+    if cover_2.value >= CUT_POINTS["cover_2"].covered:
+        return CUT_POINTS["cover_2"].grade(cover_2.value)
+    is_first_covered = cover_1.value is None or cover_1.value >= CUT_POINTS["cover_2"].thin
+    return Band.THIN if is_first_covered else Band.SHORT
+
+
+def grade_depletion(upper: Quantity) -> Band | None:
+    """Grade the upper bound of the chance of depletion within 90 days (M7)."""
+    return _grade_number(upper, "depletion_90d")
 
 
 def grade_runway(runway: Quantity) -> Band | None:

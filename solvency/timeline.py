@@ -13,6 +13,7 @@ from ledger.kinds import SegmentStatus, SnapshotKind
 from solvency.quality import count_observed_days, find_polled_days
 
 DAY = timedelta(days=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class DayPlan:
     now: datetime
     is_final: bool
     is_observed: bool
+
+    @property
+    def number(self) -> int:
+        """Days since 1970 (UTC)."""
+        return (self.start - EPOCH).days
 
     @property
     def name(self) -> str:

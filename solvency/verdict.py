@@ -11,16 +11,20 @@ from ledger.tables import Segment
 from solvency.day import Day
 from solvency.draft import Draft
 from solvency.few import MIN_OBSERVED_DAYS
+from solvency.outlook import Outlook
 from solvency.quantity import Quantity
 from solvency.record import ALL, Record, compute_week_ratio
 from solvency.risk import Risk
 from solvency.status import (
     CUT_POINTS,
     CUT_POINTS_VERSION,
-    REQUIRED,
     Band,
     Decision,
     decide_band,
+    find_required,
+    grade_cover,
+    grade_depletion,
+    grade_expected_shortfall,
     grade_gap,
     grade_past_shortfall,
     grade_runway,
@@ -54,18 +58,28 @@ class Verdict:
     reasons: dict[str, str]
 
 
-def judge(day: Day, record: Record | None, risk: Risk | None, runway: Quantity | None) -> Verdict:
+@dataclass(frozen=True)
+class Evidence:
+    """What a day is judged by; None where the kind of fund has no such thing."""
+
+    record: Record | None = None
+    risk: Risk | None = None
+    runway: Quantity | None = None
+    outlook: Outlook | None = None
+
+
+def judge(day: Day, evidence: Evidence) -> Verdict:
     """Grade a day by the rules of its kind; Depleted is a fact and comes before everything else."""
     if day.kind == FundKind.NO_FUND or day.unverified:
         return Verdict(None, Decision(None, None, ()), {}, {})
-    graded, numbers = _grade(day, record, risk, runway)
-    required = REQUIRED[day.kind]
+    graded, numbers = _grade(day, evidence)
+    required = _find_required(day, evidence.record)
     # Only what is required is graded, so that leaving out a number can never better a band.
     bands = {name: band for name, band in graded.items() if name in required}
     known = [name for name, number in numbers.items() if name not in graded and number.is_known]
     decision = decide_band(bands, required, known=known)
     reasons = {name: _explain(day, name, numbers[name]) for name in decision.missing if name in numbers}
-    unresolved = record.unresolved if record else Quantity(0.0, "usd")
+    unresolved = evidence.record.unresolved if evidence.record else Quantity(0.0, "usd")
     raw = decision.grade if day.kind != FundKind.RESERVE else None
     if is_depleted(_find_balance(day), unresolved, day.money.usable):
         raw = Band.DEPLETED
@@ -79,10 +93,19 @@ def _explain(day: Day, name: str, number: Quantity) -> str:
     return number.reason or "unknown"
 
 
-def _grade(
-    day: Day, record: Record | None, risk: Risk | None, runway: Quantity | None
-) -> tuple[dict[str, int | None], dict[str, Quantity]]:
+def _find_required(day: Day, record: Record | None) -> tuple[str, ...]:
+    return find_required(
+        day.kind,
+        n_loss_days=record.n_loss_days if record else 0,
+        n_episodes=len(record.episodes) if record else 0,
+        observed_days=day.observed_days,
+        has_public_positions=day.has_public_positions,
+    )
+
+
+def _grade(day: Day, evidence: Evidence) -> tuple[dict[str, int | None], dict[str, Quantity]]:
     """Bands of the graded metrics, and the numbers behind graded and ungraded ones."""
+    record, risk, runway, outlook = evidence.record, evidence.risk, evidence.runway, evidence.outlook
     numbers = {"usable_value": _worse_of(day.money.usable, day.money.minimum)}
     bands: dict[str, int | None] = {}
     if runway is not None:
@@ -99,6 +122,11 @@ def _grade(
         n_episodes = len(record.episodes) or (1 if day.walk.losses else 0)
         bands["past_shortfall"] = grade_past_shortfall(week, n_episodes=n_episodes, observed_days=day.observed_days)
         bands["uncovered"] = grade_uncovered(record.uncovered_year, record.uncovered_month)
+        numbers["cover_2"], bands["cover_2"] = risk.cover_2, grade_cover(risk.cover_2, risk.cover_1)
+    if outlook is not None:
+        tail, depletion = outlook.tail_for_band, outlook.depletion_for_band
+        numbers |= {"expected_shortfall": tail, "depletion_90d": depletion}
+        bands |= {"expected_shortfall": grade_expected_shortfall(tail), "depletion_90d": grade_depletion(depletion)}
     return bands, numbers
 
 
@@ -134,7 +162,14 @@ def draft_verdict(day: Day, verdict: Verdict, history: Sequence[int | None], *, 
 def _describe(verdict: Verdict) -> dict[str, Any]:
     """Bands with the cut points that made them."""
     cuts = {
-        name: {"ample": c.ample, "covered": c.covered, "thin": c.thin, "unit": c.unit} for name, c in CUT_POINTS.items()
+        name: {
+            "ample": c.ample,
+            "covered": c.covered,
+            "thin": c.thin,
+            "unit": c.unit,
+            "is_smaller_better": c.is_smaller_better,
+        }
+        for name, c in CUT_POINTS.items()
     }
     best = verdict.decision.at_best
     return {

@@ -72,7 +72,7 @@ METRICS: dict[str, Entry] = {
     ),
     "episodes": Entry("Episodes", "Runs of shortfalls less than 24 hours apart.", UP),
     "shortfall_total": Entry("Shortfalls recognised", "Sum of gross shortfalls since observation began.", UP),
-    "payout_total": Entry("Paid out", "Sum of what the fund paid for shortfalls.", Rounding.NEAREST, _COUNTERS),
+    "payout_total": Entry("Paid out", "Sum of what the fund paid for shortfalls.", UP, _COUNTERS),
     "runway": Entry("Runway", "Days until the fund is empty at the pace of the last 90 days.", DOWN, _BALANCE),
     "max_drawdown": Entry(
         "Largest drawdown", "Deepest fall of the balance from an earlier peak, in its own asset.", UP, _BALANCE
@@ -96,6 +96,49 @@ METRICS: dict[str, Entry] = {
     ),
     "liquidations": Entry("Liquidations", "Forced closures observed.", UP),
     "socialised_total": Entry("Socialised losses", "Losses taken from users who had no part in them.", UP, _COUNTERS),
+    "expected_shortfall_975": Entry(
+        "Expected shortfall, 97.5 %", "Mean gross shortfall of the worst 2.5 % of days, with its interval.", UP
+    ),
+    "expected_shortfall_99": Entry(
+        "Expected shortfall, 99 %", "Mean gross shortfall of the worst 1 % of days, with its interval.", UP
+    ),
+    "value_at_risk_975": Entry("Value at risk, 97.5 %", "Loss that 97.5 % of days did not exceed.", UP),
+    "value_at_risk_99": Entry("Value at risk, 99 %", "Loss that 99 % of days did not exceed.", UP),
+    "coverage_expected_shortfall": Entry(
+        "Coverage of expected shortfall",
+        "Usable value over expected shortfall at 97.5 %; graded on the upper end of its interval.",
+        DOWN,
+    ),
+    "depletion_30d": Entry("Depletion in 30 days", "Share of simulated paths on which the fund runs dry.", UP),
+    "depletion_90d": Entry(
+        "Depletion in 90 days", "Share of simulated paths on which the fund runs dry; graded on its upper bound.", UP
+    ),
+    "depletion_365d": Entry("Depletion in 365 days", "Share of simulated paths on which the fund runs dry.", UP),
+    "size_band": Entry("Size band", "Sizes that balance the cost of capital against uncovered losses.", UP),
+    "capital_efficiency": Entry("Usable value ÷ size band", "Above 1 more is held than the band asks for.", DOWN),
+    "backtest_975": Entry("Failures of the 97.5 % forecast", "Days whose loss exceeded the value at risk before.", UP),
+    "backtest_99": Entry("Failures of the 99 % forecast", "Days whose loss exceeded the value at risk before.", UP),
+    "cover_1": Entry(
+        "Cover-1", "Largest loss of one account beyond its margin, in the worst scenario.", UP, _POSITIONS
+    ),
+    "cover_2": Entry(
+        "Cover-2", "Largest losses of two accounts beyond their margin, in the same scenario.", UP, _POSITIONS
+    ),
+    "coverage_cover_2": Entry(
+        "Coverage of Cover-2", "Usable value over the two largest losses in the same scenario.", DOWN, _POSITIONS
+    ),
+    "named_days": Entry(
+        "Coverage of the hardest named day",
+        "Usable value over the loss if that day's moves came now.",
+        DOWN,
+        _POSITIONS,
+    ),
+    "cascade_loss_20": Entry(
+        "Loss of a 20 % move with its cascade",
+        "What a 20 % move costs when forced closures push the price, at an assumed depth.",
+        UP,
+        _POSITIONS,
+    ),
     "market_cover": Entry(
         "Least cover of a market",
         "What a market's cap would still pay, over its open interest; the number is that of the least covered market.",

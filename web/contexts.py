@@ -266,6 +266,7 @@ class NumberPage:
     formula: Annotated[str, "its formula from the glossary; empty where that has none"]
     limits: Annotated[str, "its limits from the glossary; may be empty"]
     term_href: Annotated[str, "its glossary entry"]
+    method_href: Annotated[str, "its section of the methodology"]
     parts: Annotated[tuple[NumberPart, ...], "one a segment"]
 
 

@@ -1,17 +1,21 @@
 """docs/methodology.md and docs/glossary.md as pages, with an anchor for each heading; raw HTML in them stays text."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markdown_it.token import Token
+from markupsafe import Markup, escape
 
+from solvency.formulas import FORMULAS
 from web.contexts import DocumentPage, Link
 from web.edition import Edition
 from web.frames import frame
 
+MISSING = "This document is not part of this installation."
 FIELDS = ("Names", "Formula", "Unit", "Source", "Limits")
 
 
@@ -26,8 +30,9 @@ class Term:
 
 
 def slug(text: str) -> str:
-    """The anchor of a heading: lower case, words joined by hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """The anchor of a heading: lower case, words joined by hyphens; of a numbered metric the number alone."""
+    number = re.match(r"M\d+\b", text)
+    return re.sub(r"[^a-z0-9]+", "-", (number[0] if number else text).lower()).strip("-")
 
 
 def load_document(folder: Path, name: str) -> str:
@@ -39,18 +44,29 @@ def load_document(folder: Path, name: str) -> str:
 def render_markdown(text: str) -> tuple[Markup, tuple[Link, ...]]:
     """HTML of a document and its second-level headings; each heading gets an anchor, links between documents follow."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("table_open", _open_table)
+    parser.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
     tokens = parser.parse(text)
-    contents = []
+    contents, heading = [], ""
     for token, inline in pairwise(tokens):
         if token.type == "heading_open":
-            token.attrSet("id", slug(inline.content))
+            heading = inline.content
+            token.attrSet("id", slug(heading))
             if token.tag == "h2":
-                contents.append(Link(inline.content, f"#{slug(inline.content)}"))
+                contents.append(Link(heading, f"#{slug(heading)}"))
+        elif token.type == "table_open":
+            token.meta["label"] = heading
         for child in token.children or []:
             target = child.attrGet("href") if child.type == "link_open" else None
             if isinstance(target, str):
                 child.attrSet("href", re.sub(r"^(?:docs/)?(methodology|glossary)\.md", r"/\1", target))
     return Markup(parser.renderer.render(tokens, parser.options, {})), tuple(contents)
+
+
+def _open_table(_: object, tokens: Sequence[Token], index: int, *__: object) -> str:
+    """A table in a box of its own, so that on a narrow screen the table scrolls and the page does not."""
+    label = escape(tokens[index].meta["label"])
+    return f'<div class="scroll" role="region" aria-label="Table: {label}" tabindex="0"><table>\n'
 
 
 def list_terms(folder: Path) -> list[Term]:
@@ -72,16 +88,34 @@ def find_term(folder: Path, metric: str) -> Term | None:
     return None
 
 
+def find_section(metric: str) -> str:
+    """Address of the section of the methodology that defines a metric; of the whole page for one it does not know."""
+    return f"/methodology#{slug(FORMULAS[metric].section)}" if metric in FORMULAS else "/methodology"
+
+
 def document_page(edition: Edition, name: str, title: str) -> DocumentPage:
-    """The page of one document."""
-    text = load_document(edition.config.docs, name) or f"# {title}\n\nThis document is not part of this installation."
+    """The page of one document, under the title that it has itself; `title` stands where it is not there."""
+    text = load_document(edition.config.docs, name)
+    heading = re.search(r"^# (.+)$", text, flags=re.MULTILINE)
+    if heading is None:
+        return _make_page(edition, f"/{name}", title, MISSING)
+    return _make_page(edition, f"/{name}", heading[1], text[heading.end() :])
+
+
+def changelog_page(edition: Edition) -> DocumentPage:
+    """What changed between the versions of the method: the last section of the methodology as a page of its own."""
+    section = load_document(edition.config.docs, "methodology").partition("\n## Changelog\n")[2]
+    versions = section.replace("\n### ", "\n## ")
+    return _make_page(edition, "/methodology/changelog", "Changelog of the method", versions or MISSING)
+
+
+def _make_page(edition: Edition, path: str, title: str, text: str) -> DocumentPage:
     spaced = re.sub(rf"^({'|'.join(FIELDS)}): (.+)$", r"- **\1:** \2", text, flags=re.MULTILINE)
-    # The title stands above the contents, so it is taken out of the text.
-    body, contents = render_markdown(re.sub(r"\A# .+\n", "", spaced))
+    body, contents = render_markdown(spaced)
     return DocumentPage(
-        frame=frame(edition, f"/{name}", title, description=f"{title} of Backstop"),
+        frame=frame(edition, path, title, description=f"{title} of Backstop"),
         title=title,
-        anchor=slug(title),
+        anchor=slug(path),
         contents=contents,
         body=body,
     )

@@ -25,7 +25,10 @@ FUND_METRICS = frozenset(
         "gross_balance", "usable_value", "usable_value_min_7d", "coverage", "coverage_of_exposure", "reference_loss",
         "gap_survived", "stress_coverage_20", "worst_7d_scaled", "coverage_worst_7d", "payout_total", "runway",
         "max_drawdown", "self_funding", "inflow_total", "outflow_total", "explained_share", "unbooked_loss",
-        "market_cover",
+        "market_cover", "coverage_expected_shortfall", "depletion_30d", "depletion_90d", "depletion_365d", "size_band",
+        "capital_efficiency", "cover_1", "cover_2", "coverage_cover_2", "named_days", "cascade_loss_20",
+        "expected_shortfall_975", "expected_shortfall_99", "value_at_risk_975", "value_at_risk_99", "backtest_975",
+        "backtest_99",
     }
 )  # fmt: skip
 """What only a fund has: without one these are not unknown but not there."""

@@ -7,7 +7,7 @@ from ledger.tables import Metric, Reading
 from web.catalogue import describe, readings_of
 from web.contexts import Cell, Link, NumberPage, NumberPart, Spark, Table
 from web.details import detail_of, shorten, split_detail
-from web.documents import find_term
+from web.documents import find_section, find_term
 from web.edition import Edition
 from web.figures import Figures, figure
 from web.frames import frame
@@ -39,6 +39,7 @@ def number_page(edition: Edition, slug: str, name: str) -> NumberPage | None:
         formula=fields.get("Formula", ""),
         limits=fields.get("Limits", ""),
         term_href=f"/glossary#{term.anchor}" if term else "/glossary",
+        method_href=find_section(name),
         parts=tuple(_part(edition, place, name, len(places)) for place in worst_first(edition, places)),
     )
 

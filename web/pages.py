@@ -70,7 +70,8 @@ def add_fixed(router: APIRouter, press: Press) -> None:
         """A JSON twin of a page without parameters."""
         return answer(press, request)
 
-    @route(router, "/", "/events", "/events.atom", "/methodology", "/glossary", "/status", include_in_schema=False)
+    @route(router, "/", "/events", "/events.atom", "/status", include_in_schema=False)
+    @route(router, "/methodology", "/methodology/changelog", "/glossary", include_in_schema=False)
     def fixed_page(request: Request) -> Response:
         """A page without parameters."""
         return answer(press, request)

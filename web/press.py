@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from ledger.clock import Clock
 from ledger.pages import asking, ledger_marker
 from web.api import Json, events_json, fund_json, funds_json, number_json, status_json, to_bytes
-from web.documents import document_page
+from web.documents import changelog_page, document_page
 from web.edition import Edition, SiteConfig
 from web.eventlist import events_page
 from web.feeds import events_feed
@@ -65,6 +65,7 @@ MAKERS: tuple[tuple[str, Maker], ...] = (
     (r"/events\.json", lambda edition: _json(events_json(edition))),
     (r"/events\.atom", lambda edition: Sheet(events_feed(edition), ATOM)),
     (r"/methodology", lambda edition: _html("document.html", document_page(edition, "methodology", "Methodology"))),
+    (r"/methodology/changelog", lambda edition: _html("document.html", changelog_page(edition))),
     (r"/glossary", lambda edition: _html("document.html", document_page(edition, "glossary", "Glossary"))),
     (r"/status", lambda edition: _html("status.html", status_page(edition))),
     (r"/status\.json", lambda edition: _json(status_json(edition))),

@@ -106,6 +106,9 @@ BAND_METRICS = {
     "past_shortfall": "coverage_worst_7d",
     "runway": "runway",
     "uncovered": "uncovered_loss_365d",
+    "expected_shortfall": "coverage_expected_shortfall",
+    "cover_2": "coverage_cover_2",
+    "depletion_90d": "depletion_90d",
 }
 """The number that each graded metric of the status looks at."""
 
@@ -131,12 +134,12 @@ def _band_row(figures: Figures, name: str, band: object, cuts: object) -> tuple[
 
 
 def cut_words(cut: Mapping[str, Any]) -> str:
-    """Ample from 30 %, Covered from 20 %, Thin from 10 %."""
-    found = []
+    """Ample from 30 %, Covered from 20 %, Thin from 10 %; "up to" where less is better."""
+    found, word = [], "up to" if cut.get("is_smaller_better") else "from"
     for name in ("ample", "covered", "thin"):
         value = finite(cut.get(name))
         if value is not None:
-            found.append(f"{band_word(name)} from {format_value(value, str(cut.get('unit', '')))}")
+            found.append(f"{band_word(name)} {word} {format_value(value, str(cut.get('unit', '')))}")
     return ", ".join(found)
 
 

@@ -16,7 +16,7 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["demo", "run", "index", "compute", "serve", "publish", "replay", "record", "import", "check-fund",
-            "gaps", "audit", "rebuild", "resume"]  # fmt: skip
+            "explain", "gaps", "audit", "rebuild", "resume"]  # fmt: skip
 DATABASE_COMMANDS = ("upgrade", "check")
 
 

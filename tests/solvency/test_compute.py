@@ -19,7 +19,10 @@ def test_a_perp_fund_gets_every_metric_of_its_kind_for_every_day(engine: Engine)
         "coverage", "reference_loss", "observed_days", "shortfall_day_bound", "episodes", "shortfall_total",
         "payout_total", "runway", "max_drawdown", "self_funding", "inflow_total", "outflow_total", "explained_share",
         "uncovered_loss_365d", "uncovered_loss_30d", "unresolved_deficit", "unbooked_loss", "liquidations",
-        "socialised_total", "status_raw", "status", "data_status",
+        "socialised_total", "status_raw", "status", "data_status", "expected_shortfall_975", "expected_shortfall_99",
+        "value_at_risk_975", "value_at_risk_99", "coverage_expected_shortfall", "depletion_30d", "depletion_90d",
+        "depletion_365d", "size_band", "capital_efficiency", "backtest_975", "backtest_99", "cover_1", "cover_2",
+        "coverage_cover_2", "named_days", "cascade_loss_20",
     }  # fmt: skip
 
 
@@ -44,10 +47,17 @@ def test_a_fund_without_shortfalls_is_covered_by_stress_alone_and_graded_by_its_
     rows.write(engine)
     compute(engine)
     status = find_metric(engine, "status", 98)
-    # −50 % costs 60,000, above 50,000: survived to −45 %, Ample; 99 observed days without a shortfall: Thin.
+    # −50 % costs 60,000, above 50,000: survived to −45 %, Ample; 99 observed days without a shortfall: Thin. The
+    # worst named day (ETH −45 %) costs the one account 90,000 − 40,000, just what the fund has: Covered.
     assert (status.text, status.value) == ("thin", Decimal(2))
     assert status.detail is not None
-    assert status.detail["bands"] == {"gap_survived": 0, "past_shortfall": 2, "runway": 0, "uncovered": 0}
+    assert status.detail["bands"] == {
+        "cover_2": 1,
+        "gap_survived": 0,
+        "past_shortfall": 2,
+        "runway": 0,
+        "uncovered": 0,
+    }
     assert find_metric(engine, "gap_survived", 98).value == Decimal("0.45")
     coverage = find_metric(engine, "coverage", 98)
     assert (coverage.value, coverage.text) == (None, "no modelled loss")

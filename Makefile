@@ -46,7 +46,8 @@ check: $(DEV) ## The one gate: format, lint, types, import contracts, migrations
 	$(BIN)/python -m tests.rigs.schema_check
 	@$(MAKE) test
 
-bench: $(DEV) ## Measure the indexer beside its ceilings (SIZE=200000 ROUNDS=1 for a quick look; docs/benchmarks.md)
+bench: $(DEV) ## Measure calculator and indexer beside ceilings and peers (SIZE=200000 ROUNDS=1: a quick look; docs/benchmarks.md)
+	@$(BIN)/python -m benchmarks.solvency
 	@$(BIN)/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 format: $(DEV) ## Put the code into house style

@@ -9,11 +9,12 @@ from importlib.resources import files
 from solvency.compute import METHOD_VERSION, load_named_days
 from solvency.largest import SCENARIOS
 from solvency.methodology import format_percent, render_methodology, render_named_days
-from solvency.outlook import GRADED_DAYS, RECORD_SHAPE
+from solvency.outlook import GRADED_DAYS
 from solvency.risk import REFERENCE_STEP
 from solvency.scenarios import CASCADE_SHOCKS
 from solvency.stress import LADDER
 from solvency.valuation import MINIMUM_DAYS
+from solvency.yardsticks import COST_DAYS, STRESSED_VOLATILITY
 
 # A link reference that nothing refers to: readers of the page do not see it, readers of the file do.
 HEADER = "[//]: # (Made by python -m app.methodology from solvency/methodology.md and the code: change those.)\n\n"
@@ -34,8 +35,9 @@ def list_further() -> dict[str, str]:
         "reference_move": format_percent(LADDER[REFERENCE_STEP]),
         "cascade_move": format_percent(max(CASCADE_SHOCKS)),
         "cover_move": format_percent(max(SCENARIOS)),
-        "record_index": f"{1 / RECORD_SHAPE:g}",
         "graded_days": str(GRADED_DAYS),
+        "protection_days": " and ".join(map(str, COST_DAYS)),
+        "stressed_volatility": format_percent(STRESSED_VOLATILITY),
         "named_days_version": named.version,
         "named_days": render_named_days(named.days),
     }

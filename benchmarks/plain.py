@@ -1,6 +1,5 @@
 """The calculator's heavy parts as plain Python loops: the peer that anyone can write down from the methodology."""
 
-import math
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -76,15 +75,13 @@ def bootstrap(daily: Sequence[float], level: float, *, replicates: int, mean_blo
 def record_depletion(
     reserve: float, episodes: Sequence[float], *, observed_days: float, inflow: float, paths: int, seed: int
 ) -> float:
-    """Share of paths depleted within 365 days; each path draws its rate, claims come from the record with its tail."""
+    """Share of paths depleted within 365 days; each path draws its rate, claims come from the record."""
     draw, k, ruined = random.Random(seed), len(episodes), 0
-    largest, ordered = max(episodes), sorted(episodes)
     for _ in range(paths):
         rate = draw.gammavariate(k + 0.5, 1 / observed_days)
         moment, lost = draw.expovariate(rate), 0.0
         while moment <= 365:
-            is_beyond = draw.random() < 1 / (k + 1)
-            lost += largest / math.sqrt(1 - draw.random()) if is_beyond else ordered[draw.randrange(k)]
+            lost += episodes[draw.randrange(k)]
             if reserve + inflow * moment < lost:
                 ruined += 1
                 break

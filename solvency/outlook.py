@@ -33,8 +33,7 @@ from solvency.tail import LEVELS, LevelRisk, TailRisk, compute_tail_risk
 NAMES = {0.975: "975", 0.99: "99"}
 FORECASTS = {level: f"value_at_risk_{name}" for level, name in NAMES.items()}
 """Level → the metric that is a day's forecast for the next one."""
-RECORD_SHAPE = 0.5
-"""ξ beyond the largest episode where no tail could be fitted: an assumption of ours, Pareto with index 2."""
+NO_TAIL = "no tail is fitted: no episode larger than the largest so far is drawn"
 GRADED_DAYS = 90
 SHOWN_DAYS = 30
 """Of the backtest: so many of the latest days stand in the row."""
@@ -54,7 +53,8 @@ def read_outlook(day: Day, record: Record, past: Sequence[PastDay]) -> Outlook:
     usable, minimum = day.money.usable, day.money.minimum
     daily = _sum_daily(day)
     tail = _read_tail(day, daily)
-    now, lowest = (_read_depletion(day, record, tail, reserve) for reserve in (usable, minimum))
+    now = _read_depletion(day, record, tail, usable)
+    lowest = now if minimum == usable else _read_depletion(day, record, tail, minimum)
     drafts = [
         *_draft_tail(day, tail),
         *_draft_depletion(day, record, tail, now),
@@ -146,15 +146,17 @@ def _read_depletion(day: Day, record: Record, tail: TailRisk, reserve: Quantity)
         return _make_unknown_depletion(reserve.reason)
     if inflow is None or day.walk.count_unpriced_losses():
         return _make_unknown_depletion("an inflow or a shortfall has no price in USD")
+    spliced = splice_tail(amounts, tail) if amounts else None
     found = compute_depletion(
         reserve.value,
         inflow=inflow,
-        severities=RecordSeverities(tuple(amounts), splice_tail(amounts, tail)) if amounts else None,
+        severities=RecordSeverities(tuple(amounts), spliced) if amounts else None,
         rate=RatePosterior(len(amounts), float(day.observed_days)),
         horizons=HORIZONS_DAYS,
         seed=_find_seed(day),
     )
-    horizons = (replace(each, probability=_mark(day, each.probability, reserve)) for each in found.horizons)
+    stands_on = [reserve] if spliced else [reserve, Quantity(0.0, "usd", "partial", NO_TAIL)]
+    horizons = (replace(each, probability=_mark(day, each.probability, stands_on)) for each in found.horizons)
     return replace(found, horizons=tuple(horizons))
 
 
@@ -163,11 +165,11 @@ def _make_unknown_depletion(reason: str) -> Depletion:
     return Depletion(tuple(HorizonDepletion(days, chance, None) for days in HORIZONS_DAYS), 0, 0, None)
 
 
-def _mark(day: Day, chance: Quantity, reserve: Quantity) -> Quantity:
-    """A chance is no better known than the reserve and the days it stands on."""
+def _mark(day: Day, chance: Quantity, stands_on: Sequence[Quantity]) -> Quantity:
+    """A chance is no better known than reserve, tail and days that it stands on."""
     if chance.quality == "unknown":
         return chance
-    return day.mark_unobserved(inherit_quality(chance, [reserve]))
+    return day.mark_unobserved(inherit_quality(chance, stands_on))
 
 
 def _find_inflow(day: Day) -> float | None:
@@ -178,19 +180,16 @@ def _find_inflow(day: Day) -> float | None:
     return None if total is None else float(total) / window
 
 
-def splice_tail(episodes: Sequence[float], tail: TailRisk) -> ParetoTail:
-    """The tail that takes over above the recorded episodes, USD.
+def splice_tail(episodes: Sequence[float], tail: TailRisk) -> ParetoTail | None:
+    """The fitted tail, which takes over above its threshold (USD); None where the record has to do without.
 
-    The fitted one where there is one with a finite mean and an episode beyond its threshold. Else Pareto with index
-    1 / RECORD_SHAPE beyond the largest of k episodes, which the next exceeds with a chance of 1 / (k + 1).
+    That is where none was fitted, its mean is not finite, or no episode, or every one, lies beyond the threshold.
     """
     fit = tail.fit
-    if fit is not None and fit.shape < 1:
-        share = sum(amount > fit.threshold for amount in episodes) / len(episodes)
-        if 0 < share < 1:
-            return ParetoTail(fit.threshold, fit.shape, fit.scale, share)
-    largest = max(episodes)
-    return ParetoTail(largest, RECORD_SHAPE, RECORD_SHAPE * largest, 1 / (len(episodes) + 1))
+    if fit is None or fit.shape >= 1:
+        return None
+    share = sum(amount > fit.threshold for amount in episodes) / len(episodes)
+    return ParetoTail(fit.threshold, fit.shape, fit.scale, share) if 0 < share < 1 else None
 
 
 def _find_upper(found: Depletion) -> Quantity:
@@ -210,7 +209,7 @@ def _draft_depletion(day: Day, record: Record, tail: TailRisk, found: Depletion)
         "paths": found.paths or None,
         "seed": found.seed or None,
         "is_certain_in_the_end": found.is_certain_in_the_end,
-        "tail": "fitted" if tail.method == "gpd" else "assumed beyond the largest episode",
+        "tail": "record alone" if tail.fit is None else "fitted above the threshold",
     }
     return [
         Draft(

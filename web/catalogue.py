@@ -139,6 +139,32 @@ METRICS: dict[str, Entry] = {
         UP,
         _POSITIONS,
     ),
+    "protection_cost_1d": Entry(
+        "Price of the protection, 1 day",
+        "What an option market would ask for a day of the fund's promise, at an assumed volatility.",
+        UP,
+        _POSITIONS,
+    ),
+    "protection_cost_7d": Entry(
+        "Price of the protection, 7 days",
+        "What an option market would ask for a week of the fund's promise, at an assumed volatility.",
+        UP,
+        _POSITIONS,
+    ),
+    "surcharge_adequacy": Entry(
+        "Surcharge ÷ fair premium", "Recurring inflow of a day over the price of a day's protection.", DOWN, _POSITIONS
+    ),
+    "fund_return": Entry("Return on the fund", "Recurring inflow less payouts of a year over the balance.", DOWN),
+    "liquidation_delay": Entry(
+        "Liquidation delay",
+        "Median time from liquidatable to liquidated, as far as snapshots saw it.",
+        UP,
+        (R.ACCOUNT_VALUE, R.MARGIN_REQUIREMENT),
+    ),
+    "bankrupt_share": Entry(
+        "Liquidations beyond bankruptcy", "Share of liquidations that left a shortfall in their block.", UP
+    ),
+    "penalty_share": Entry("Penalties paid to the fund", "Share of liquidation penalties that reaches the fund.", DOWN),
     "market_cover": Entry(
         "Least cover of a market",
         "What a market's cap would still pay, over its open interest; the number is that of the least covered market.",

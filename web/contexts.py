@@ -213,6 +213,7 @@ class SegmentPart:
     liquidation_months: Annotated[Table | None, "liquidations by month"]
     liquidation_note: Annotated[str, "count and span"]
     stress: Annotated[Table | None, "loss and usable value by shock"]
+    named_days: Annotated[Table | None, "loss and usable value if the moves of a historical day came now"]
     stress_note: Annotated[str, "what the shocks rest on, or why they are unknown"]
     accounts: Annotated[Table | None, "accounts below zero or whose liquidation the contract would refuse"]
     account_note: Annotated[str, "what those accounts mean"]

@@ -34,8 +34,12 @@ WORDS = {
     "cap": "Cap",
     "used": "Used",
     "left": "Left",
+    "btc": "BTC",
+    "eth": "ETH",
 }
-_FRACTIONS = frozenset({"shock", "access", "floor_haircut", "depth_haircut", "haircut", "share", "fraction", "cover"})
+_FRACTIONS = frozenset(
+    {"shock", "access", "floor_haircut", "depth_haircut", "haircut", "share", "fraction", "cover", "btc", "eth"}
+)
 _USD = frozenset(
     {"loss", "usable", "counted", "price", "usd", "value", "scaled", "reference_loss", "loss_beyond_fund"}
 ) | frozenset({"cap", "used", "left", "open_interest"})

@@ -28,7 +28,7 @@ FUND_METRICS = frozenset(
         "market_cover", "coverage_expected_shortfall", "depletion_30d", "depletion_90d", "depletion_365d", "size_band",
         "capital_efficiency", "cover_1", "cover_2", "coverage_cover_2", "named_days", "cascade_loss_20",
         "expected_shortfall_975", "expected_shortfall_99", "value_at_risk_975", "value_at_risk_99", "backtest_975",
-        "backtest_99",
+        "backtest_99", "protection_cost_1d", "protection_cost_7d", "surcharge_adequacy", "fund_return", "penalty_share",
     }
 )  # fmt: skip
 """What only a fund has: without one these are not unknown but not there."""

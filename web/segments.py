@@ -65,6 +65,7 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
         liquidation_months=closed[1] if closed else None,
         liquidation_note=closed[2] if closed else "No liquidation was observed.",
         stress=_stress(figures),
+        named_days=_named_days(figures),
         stress_note=_stress_note(figures),
         accounts=_accounts(figures),
         account_days=_account_days(edition, place),
@@ -184,6 +185,11 @@ def _stress(figures: Figures) -> Table | None:
     rows = [row for row in rows if finite(row.get("shock")) != 0]  # No move, no loss: nothing to compare.
     rows.sort(key=lambda row: finite(row.get("shock")) or 0)
     return table_of("An instant move of all prices", rows, ("shock", "loss", "usable", "ratio"))
+
+
+def _named_days(figures: Figures) -> Table | None:
+    rows = rows_of(detail_of(figures.metric("named_days")).get("days"))
+    return table_of("If that day's moves came now", rows, ("title", "day", "btc", "eth", "loss", "usable", "ratio"))
 
 
 def _stress_note(figures: Figures) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-import numpy as np
 import pytest
 from sqlalchemy import Engine
 
@@ -13,7 +12,7 @@ from ledger.kinds import Role, SourceKind
 from ledger.tables import Metric
 from ledger.upgrades import upgrade
 from solvency.gpd import GpdFit
-from solvency.outlook import RECORD_SHAPE, splice_tail
+from solvency.outlook import NO_TAIL, splice_tail
 from solvency.tail import TailRisk
 from tests.solvency.rows import DAY, ETH_ADDRESS, START, Rows, compute, find_metric, list_metrics, lossy, perp_days
 
@@ -88,7 +87,7 @@ def test_a_fund_that_five_losses_cannot_touch_is_hardly_ever_depleted(record: En
     assert chance.text == "< 0.00015" or (chance.value is not None and chance.value < Decimal("0.01"))
     assert chance.ci_high is not None
     detail = detail_of(chance)
-    assert (detail["episodes"], detail["paths"], detail["tail"]) == (5, 20_000, "assumed beyond the largest episode")
+    assert (detail["episodes"], detail["paths"], detail["tail"]) == (5, 20_000, "record alone")
     assert detail["seed"]
 
 
@@ -177,15 +176,15 @@ def test_days_computed_one_by_one_are_the_same_as_all_at_once(engine: Engine, tm
     step_by_step.dispose()
 
 
-def test_without_a_fit_the_tail_begins_at_the_largest_episode() -> None:
-    tail = splice_tail([1.0, 3.0, 2.0], NO_FIT)
-    assert (tail.threshold, tail.shape, tail.share) == (3.0, RECORD_SHAPE, 0.25)
-    # Pareto with index 2: twice the largest is passed by a quarter of those that pass the largest.
-    assert tail.draw_claims(np.array([0.25]))[0] == pytest.approx(6.0)
+def test_without_a_fit_the_record_stands_alone_and_says_so(record: Engine) -> None:
+    assert splice_tail([1.0, 3.0, 2.0], NO_FIT) is None
+    chance = find_metric(record, "depletion_365d", 99)
+    assert (chance.quality, chance.reason) == ("partial", NO_TAIL)
 
 
 def test_a_fitted_tail_takes_over_above_its_threshold() -> None:
     tail = splice_tail([1.0, 3.0, 2.0, 4.0], fitted(0.3))
+    assert tail is not None
     assert (tail.threshold, tail.shape, tail.scale, tail.share) == (2.5, 0.3, 1.5, 0.5)
-    endless = splice_tail([1.0, 3.0], fitted(1.1))
-    assert endless.threshold == 3.0
+    assert splice_tail([1.0, 3.0], fitted(1.1)) is None  # No finite mean.
+    assert splice_tail([1.0, 2.0], fitted(0.3)) is None  # Nothing beyond the threshold.

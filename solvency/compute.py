@@ -29,6 +29,7 @@ from solvency.usage import draft_usage, read_runway
 from solvency.valuation import draft_money
 from solvency.verdict import Evidence, draft_verdict, find_halt, is_source_down, judge
 from solvency.walk import Walk
+from solvency.yardsticks import draft_yardsticks
 
 METHOD_VERSION = "2"
 
@@ -162,6 +163,7 @@ def _compute_day(day: Day, past: Sequence[PastDay]) -> list[Draft]:
         outlook = read_outlook(day, record, past)
         drafts += risk.drafts + draft_market_cover(day) + outlook.drafts
         drafts += draft_scenarios(day, risk.stress, load_named_days())
+        drafts += draft_yardsticks(day, risk.stress)
     verdict = judge(day, Evidence(record, risk, runway, outlook))
     bands = [*(before.band for before in past), None if verdict.raw is None else int(verdict.raw)]
     return drafts + draft_verdict(day, verdict, bands, positions=risk.positions if risk else "")

@@ -14,7 +14,7 @@ Detail = Mapping[str, Any]
 
 _MODES = {"down": ROUND_FLOOR, "up": ROUND_CEILING, "nearest": ROUND_HALF_EVEN}
 _EXACT = Context(prec=120)
-_PLACES = {"usd": 2, "ratio": 4, "days": 1, "fraction": 7, "count": 0, "band": 0, "per year": 4}
+_PLACES = {"usd": 2, "ratio": 4, "days": 1, "fraction": 7, "count": 0, "band": 0, "per year": 4, "seconds": 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ _BACKTEST = (
     "number of days whose loss exceeded the VaR {level} published the day before; (1 − {level}) · n are expected"
 )
 _DEPLETION = "P( U + c·t − Σ X_i ≤ 0 for some t within {days} days ), episodes X_i of a Poisson process, simulated"
+_PROTECTION = (
+    "Σ longs q · Put(K) + Σ shorts |q| · Call(K), {days} d, volatility 150 % · β a year, K = P − equity share ÷ q"
+)
 _WORST = "max over t of Σ L in (t − {days} d, t]"
 
 FORMULAS: dict[str, Formula] = {
@@ -111,6 +114,19 @@ FORMULAS: dict[str, Formula] = {
         "F* with P(L > F*) = c ÷ k, for c ÷ k from 0.1 % to 1 %: a band, no single number", "M11", _RECORD
     ),
     "capital_efficiency": Formula("U ÷ F* over the size band", "M11", _ALL),
+    "protection_cost_1d": Formula(_PROTECTION.format(days=1), "M10", _ALL),
+    "protection_cost_7d": Formula(_PROTECTION.format(days=7), "M10", _ALL),
+    "surcharge_adequacy": Formula("recurring inflow a day, last 90 observed days ÷ cost of a day", "M10", _ALL),
+    "fund_return": Formula(
+        "(recurring inflow − payouts) of the last 365 days ÷ gross balance, a year", "M11", ("facts", "money", "prices")
+    ),
+    "liquidation_delay": Formula(
+        "median of (time of a liquidation − first snapshot of the spell below the margin requirement)",
+        "M14",
+        ("facts", "markets"),
+    ),
+    "bankrupt_share": Formula("liquidations with a shortfall in their block ÷ liquidations", "M14", _FLOWS),
+    "penalty_share": Formula("Σ of penalties paid to the fund ÷ Σ of penalties", "M14", _FLOWS),
     "observed_days": Formula("number of days whose every block was scanned", "M12", _RECORD),
     "shortfall_day_bound": Formula(
         "Clopper–Pearson 95 % upper bound from k loss days in n observed days; 1 − 0.05^(1/n) for k = 0", "M12", _RECORD

@@ -10,6 +10,7 @@ from decimal import Decimal
 from ledger.history import AssetRow, FactRow, PointRow, PriceRow, ReadingRow, SegmentHistory
 from ledger.kinds import ReadingName, Role, Side, SnapshotKind
 from solvency.flow_book import FlowBook, LiquidationCount, UsdAmount, sign_of_flow
+from solvency.liquidations import LiquidationRecord
 from solvency.losses import ExposureReading, LossEvent
 from solvency.positions import Exposure, find_negative_accounts, read_exposure
 from solvency.quantity import scale_raw
@@ -64,6 +65,7 @@ class Walk:
     takers: dict[tuple[str, str], int] = field(default_factory=dict)
     flows: FlowBook = field(default_factory=FlowBook)
     liquidations: LiquidationCount = field(default_factory=LiquidationCount)
+    liquidation_record: LiquidationRecord = field(default_factory=LiquidationRecord)
     burdens: list[UsdAmount] = field(default_factory=list)
     losses: list[UsdAmount] = field(default_factory=list)
     valuations: list[Valuation] = field(default_factory=list)
@@ -96,6 +98,7 @@ class Walk:
         if self.exposure.total.value is not None:
             self.exposures.append(ExposureReading(self.exposure.read_seconds, self.exposure.total.value))
         self._follow_spells(point)
+        self.liquidation_record.follow(self.markets, int(point.time.timestamp()))
 
     def find_asset(self, asset_id: int | None) -> AssetRow | None:
         """The asset of an amount; the segment's own where none is named."""
@@ -144,6 +147,7 @@ class Walk:
             if amount.row.role == Role.LIQUIDATION:
                 asset = self.find_asset(amount.row.asset_id)
                 self.liquidations.add(amount.row, asset.symbol if asset else "unknown asset")
+        self.liquidation_record.take(amounts)
         losses = _select_losses(amounts)
         self.losses += losses
         for loss in losses:

@@ -149,7 +149,11 @@ GUARDS = (
     Guard(
         "an answer holds each log once, blooms are asked, and a second provider",
         (
-            Edit("indexer.scan.verify", "if len(set(own)) != len(own):", "if len(set(own)) < 0:"),
+            Edit(
+                "indexer.scan.verify",
+                "if any(len(set(own)) != len(own) for own in answered):",
+                "if any(len(set(own)) < 0 for own in answered):",
+            ),
             NO_SUSPICION,
             *NO_OPINION,
         ),

@@ -22,7 +22,8 @@ def test_a_perp_fund_gets_every_metric_of_its_kind_for_every_day(engine: Engine)
         "socialised_total", "status_raw", "status", "data_status", "expected_shortfall_975", "expected_shortfall_99",
         "value_at_risk_975", "value_at_risk_99", "coverage_expected_shortfall", "depletion_30d", "depletion_90d",
         "depletion_365d", "size_band", "capital_efficiency", "backtest_975", "backtest_99", "cover_1", "cover_2",
-        "coverage_cover_2", "named_days", "cascade_loss_20",
+        "coverage_cover_2", "named_days", "cascade_loss_20", "protection_cost_1d", "protection_cost_7d",
+        "surcharge_adequacy", "fund_return", "liquidation_delay", "bankrupt_share", "penalty_share",
     }  # fmt: skip
 
 

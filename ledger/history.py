@@ -1,14 +1,14 @@
 """Everything the calculator needs of one segment, loaded once, as plain rows in an order no database decides."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from ledger.kinds import ReadingName
+from ledger.kinds import ReadingName, Role
 from ledger.tables import (
     Asset,
     Block,
@@ -34,7 +34,6 @@ UNUSED_READINGS = sorted(
         ReadingName.VAULT_BALANCE,
         ReadingName.TOTAL_SUPPLY,
         ReadingName.TOTAL_SUPPLY_SHARES,
-        ReadingName.TOTAL_BORROW_SHARES,
     }
 )
 
@@ -123,6 +122,17 @@ class AssetRow(NamedTuple):
     access_reason: str
 
 
+class LoanTerms(NamedTuple):
+    """What a lending market was created with: its tokens, and the loan-to-value from which a loan is liquidatable.
+
+    `threshold` in 18 decimals.
+    """
+
+    loan: str
+    collateral: str
+    threshold: int
+
+
 @dataclass(frozen=True)
 class SegmentHistory:
     """One segment's rows, each list sorted by block and then by its key."""
@@ -138,6 +148,7 @@ class SegmentHistory:
     coverage: Sequence[CoverageRow]
     blocks: Sequence[BlockRow]
     tip_number: int | None
+    loan_terms: Mapping[str, LoanTerms] = field(default_factory=dict)
 
 
 def list_segments(session: Session) -> list[Segment]:
@@ -166,6 +177,7 @@ def load_history(session: Session, segment: Segment) -> SegmentHistory:
         coverage=_load_coverage(session, segment),
         blocks=blocks,
         tip_number=cursor.number if cursor else None,
+        loan_terms=_load_loan_terms(session, segment),
     )
 
 
@@ -195,6 +207,20 @@ def _load_facts(session: Session, segment: Segment, seconds: Mapping[int, int]) 
     found = session.execute(select(*map(col, columns)).where(col(Fact.segment_id) == segment.id))
     rows = [FactRow._make((*row[:3], seconds[row[0]], *row[3:])) for row in found]
     return sorted(rows, key=lambda row: row[:3])
+
+
+def _load_loan_terms(session: Session, segment: Segment) -> dict[str, LoanTerms]:
+    """By market; an id is the hash of its terms, so none is ever another's."""
+    found = session.execute(
+        select(col(Fact.market), col(Fact.detail)).where(
+            col(Fact.segment_id) == segment.id, col(Fact.role) == str(Role.MARKET_CREATED)
+        )
+    )
+    terms = {}
+    for market, detail in found:
+        if market and detail and {"loan", "collateral", "lltv"} <= set(detail):
+            terms[market] = LoanTerms(detail["loan"], detail["collateral"], int(detail["lltv"]))
+    return terms
 
 
 def _load_readings(session: Session, segment: Segment, seconds: Mapping[int, int]) -> list[ReadingRow]:

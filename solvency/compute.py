@@ -18,6 +18,7 @@ from ledger.metrics import MetricRow, SettledDay, list_settled, write_metrics
 from ledger.tables import Segment
 from solvency.day import Day, PastDay
 from solvency.draft import Draft, round_number
+from solvency.loans import draft_loan_stress
 from solvency.named_days import NamedDays, parse_named_days
 from solvency.outlook import FORECASTS, read_outlook
 from solvency.record import draft_record, read_record
@@ -157,7 +158,7 @@ def _compute_day(day: Day, past: Sequence[PastDay]) -> list[Draft]:
         drafts += draft_usage(day, runway) if day.walk.find_asset(None) else []
     if day.kind != FundKind.RESERVE:
         record = read_record(day)
-        drafts += draft_exposure(day) + draft_record(day, record)
+        drafts += draft_exposure(day) + draft_record(day, record) + draft_loan_stress(day)
     if record is not None and day.kind != FundKind.NO_FUND:
         risk = read_risk(day, record, load_named_days())
         outlook = read_outlook(day, record, past)

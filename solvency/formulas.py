@@ -79,6 +79,12 @@ FORMULAS: dict[str, Formula] = {
         _ALL,
     ),
     "stress_coverage_20": Formula("min( U(−20 %) ÷ L(−20 %), U(+20 %) ÷ L(+20 %) )", "M6", _ALL),
+    "stress_loss_20": Formula(
+        "Σ over loans with collateral · LLTV < debt of max(0, debt − collateral ÷ (1 + bonus)), after an instant move "
+        "of ±20 %, the worse direction",
+        "M6",
+        ("facts", "markets", "prices"),
+    ),
     "named_days": Formula(
         "min over named days of U ÷ L, both moved by that day's returns", "Scenarios of named days", _ALL
     ),

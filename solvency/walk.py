@@ -63,6 +63,8 @@ class Walk:
     money: Mapping[tuple[str, str], ReadingRow] = field(default_factory=dict)
     markets: Mapping[tuple[str, str], ReadingRow] = field(default_factory=dict)
     takers: dict[tuple[str, str], int] = field(default_factory=dict)
+    debt_shares: dict[tuple[str, str], int] = field(default_factory=dict)
+    collateral: dict[tuple[str, str], int] = field(default_factory=dict)
     flows: FlowBook = field(default_factory=FlowBook)
     liquidations: LiquidationCount = field(default_factory=LiquidationCount)
     liquidation_record: LiquidationRecord = field(default_factory=LiquidationRecord)
@@ -154,9 +156,15 @@ class Walk:
             self.flows.gross_usd.add(loss.row.seconds, loss.usd)
 
     def _move_position(self, row: FactRow) -> None:
-        if row.side == Side.POSITION and row.account and row.market and row.amount_raw is not None:
+        by_side = {
+            Side.POSITION: self.takers,
+            Side.DEBT_SHARES: self.debt_shares,
+            Side.COLLATERAL: self.collateral,
+        }
+        held = by_side.get(Side(row.side)) if row.side else None
+        if held is not None and row.account and row.market and row.amount_raw is not None:
             key = (row.account, row.market)
-            self.takers[key] = self.takers.get(key, 0) + row.amount_raw
+            held[key] = held.get(key, 0) + row.amount_raw
 
     def _value_fact(self, row: FactRow) -> UsdAmount:
         asset = self.find_asset(row.asset_id)

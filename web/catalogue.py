@@ -133,6 +133,12 @@ METRICS: dict[str, Entry] = {
         DOWN,
         _POSITIONS,
     ),
+    "stress_loss_20": Entry(
+        "Loss of a 20 % move",
+        "What borrowers would leave unpaid if all prices moved by 20 % at once, the worse direction.",
+        UP,
+        (R.TOTAL_BORROW, R.TOTAL_BORROW_SHARES, R.ORACLE_PRICE),
+    ),
     "cascade_loss_20": Entry(
         "Loss of a 20 % move with its cascade",
         "What a 20 % move costs when forced closures push the price, at an assumed depth.",

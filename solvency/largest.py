@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from solvency.cover import Cover, compute_cover, compute_cover_ratio, compute_group_losses, describe_shock
 from solvency.day import Day
@@ -12,25 +12,25 @@ from solvency.draft import Draft, render_usd
 from solvency.named_days import NamedDays, list_moves
 from solvency.quantity import Quantity, inherit_quality, make_unknown
 from solvency.record import ALL
-from solvency.stress import GRID, LADDER, Floats
-
-if TYPE_CHECKING:
-    from solvency.risk import Stress
+from solvency.stress import GRID, LADDER, AccountBook, Floats
 
 SCENARIOS = tuple(shock for shock in GRID if 0 < abs(shock) <= 0.30)
 """Extreme but plausible (CPMI-IOSCO, principle 4): common moves up to 30 %, and beside them the named days."""
 NOT_PUBLIC = "positions are not public"
 
 
-def compute_covers(day: Day, stress: Stress, named: NamedDays) -> tuple[Cover, Cover]:
-    """Cover-1 and Cover-2 over all scenarios, every account a group of its own: nobody says who controls several."""
-    if stress.book is None:
-        unknown = Cover(make_unknown("usd", stress.reason or NOT_PUBLIC))
+def compute_covers(day: Day, book: AccountBook | None, reason: str, named: NamedDays) -> tuple[Cover, Cover]:
+    """Cover-1 and Cover-2 over all scenarios, every account a group of its own: nobody says who controls several.
+
+    Without a book both are unknown for that reason, or because positions are not public.
+    """
+    if book is None:
+        unknown = Cover(make_unknown("usd", reason or NOT_PUBLIC))
         return unknown, unknown
-    losses = dict(compute_group_losses(stress.book, stress.book.names, SCENARIOS))
+    losses = dict(compute_group_losses(book, book.names, SCENARIOS))
     for scenario in named.days:
-        moved = replace(stress.book, betas=-list_moves(stress.book, day.exposure.markets, scenario))
-        (losses[scenario.date],) = compute_group_losses(moved, stress.book.names, [-1.0]).values()
+        moved = replace(book, betas=-list_moves(book, day.exposure.markets, scenario))
+        (losses[scenario.date],) = compute_group_losses(moved, book.names, [-1.0]).values()
     one, two = (_inherit(compute_cover(losses, n), day.exposure.total) for n in (1, 2))
     return one, two
 

@@ -131,7 +131,7 @@ def read_risk(day: Day, record: Record, named: NamedDays) -> Risk:
     coverage = compute_coverage(
         money.usable, record.scaled.loss, legs, is_none_recognised=not record.episodes and not day.walk.losses
     )
-    covers = compute_covers(day, stress, named)
+    covers = compute_covers(day, stress.book, stress.reason, named)
     by_day = {scenario.date: find_usable_on(day, scenario) for scenario in named.days}
     ratios = compute_ratios(money.usable, money.valuation.ladder, by_day, covers)
     ratios_for_band = compute_ratios(money.minimum, money.ladder_minimum, by_day, covers)

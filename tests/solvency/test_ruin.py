@@ -173,9 +173,9 @@ def test_a_record_with_a_hole_in_it_has_no_coefficient(claims: list[float]) -> N
         compute_record_adjustment_coefficient(claims, rate=0.1, inflow=1.0)
 
 
-reserves = st.floats(0, 1e3)
-loadings = st.floats(0, 3)
-spans = st.floats(0, 3_650)
+reserves = st.just(0.0) | st.floats(1e-6, 1e3)
+loadings = st.just(0.0) | st.floats(1e-6, 3)
+spans = st.just(0.0) | st.floats(1e-6, 3_650)
 
 
 @given(reserves, loadings, spans, spans)

@@ -109,8 +109,10 @@ def _draft_tail(day: Day, tail: TailRisk) -> list[Draft]:
     es, usable = tail.levels[0].es, day.money.usable
     ratio = divide_usable(usable, es, when_zero=NO_MODELLED_LOSS)
     band = _hold_against_upper(day.money.minimum, es)
-    if ratio.value is not None and usable.value is not None and es.ci_low and es.ci_high:
-        ratio = replace(ratio, ci_low=usable.value / es.ci_high, ci_high=usable.value / es.ci_low)
+    if ratio.value is not None and usable.value is not None and es.ci_low is not None and es.ci_high:
+        # A lower end of 0 leaves the ratio without an upper one.
+        held = max(usable.value, 0.0)
+        ratio = replace(ratio, ci_low=held / es.ci_high, ci_high=held / es.ci_low if es.ci_low > 0 else None)
     detail = {
         "usable_usd": render_usd(usable.value),
         "usable_min_7d_usd": render_usd(day.money.minimum.value),

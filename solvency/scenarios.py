@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from solvency.quantity import Quantity, inherit_quality, make_unknown, scale_raw
 from solvency.record import ALL
 from solvency.risk import Stress, find_usable_on
 from solvency.stress import (
+    AccountBook,
     Floats,
     compute_account_losses,
     compute_mix_losses,
@@ -80,10 +80,10 @@ def _draft_cascade(day: Day, stress: Stress) -> Draft:
     if stress.book is None:
         reason = stress.reason or "positions are not public: a cascade needs each account's margin"
         return Draft(name, make_unknown("usd", reason), ALL, rounding="up")
-    requirement = _list_requirements(day, stress.book.names)
-    if isinstance(requirement, str):
-        return Draft(name, make_unknown("usd", requirement), ALL, rounding="up")
-    depth = _list_depths(day, stress.book.markets)
+    requirement, depth = _list_requirements(day, stress.book), _list_depths(day, stress.book)
+    if isinstance(requirement, str) or isinstance(depth, str):
+        reason = requirement if isinstance(requirement, str) else str(depth)
+        return Draft(name, make_unknown("usd", reason), ALL, rounding="up")
     found = [
         compute_account_cascade(stress.book, shock, requirement=requirement, depth=depth) for shock in CASCADE_SHOCKS
     ]
@@ -104,21 +104,33 @@ def _draft_cascade(day: Day, stress: Stress) -> Draft:
     return Draft(name, loss, ALL, rounding="up", detail={"rows": rows, "slip": SLIP, "assumption": DEPTH_LABEL})
 
 
-def _list_requirements(day: Day, accounts: Sequence[str]) -> Floats | str:
-    """Maintenance margin of each account in USD; text where one was not answered."""
+def _list_requirements(day: Day, book: AccountBook) -> Floats | str:
+    """Maintenance margin of each account in USD; text where one with a position has none that was answered."""
     price, rows = find_settlement_price(day.walk), day.walk.markets
     if price is None:
         return "no price of the asset that accounts are kept in"
     found = []
-    for account in accounts:
+    for account, notional in zip(book.names, book.notional, strict=True):
         row = rows.get((ReadingName.MARGIN_REQUIREMENT, account))
-        if row is not None and row.value_raw is None:
+        if row is not None and row.value_raw is not None:
+            found.append(float(scale_raw(row.value_raw, row.decimals) * price))
+        elif notional.any():
             return f"the margin requirement of account {account} could not be read"
-        found.append(0.0 if row is None else float(scale_raw(row.value_raw or 0, row.decimals) * price))
+        else:
+            found.append(0.0)  # Without a position nothing is required.
     return np.array(found, dtype=np.float64)
 
 
-def _list_depths(day: Day, markets: Sequence[str]) -> Floats:
-    """Assumed two-sided depth of each market in USD per unit of return."""
-    interest = {market.market: market.exposure.value or 0.0 for market in day.exposure.markets}
-    return np.array([DEPTH_OF_INTEREST * interest.get(market, 0.0) for market in markets], dtype=np.float64)
+def _list_depths(day: Day, book: AccountBook) -> Floats | str:
+    """Assumed two-sided depth of each market in USD per unit of return; text where there is nothing to assume it from.
+
+    A depth of 0 would mean a market that no sale moves.
+    """
+    interest = {market.market: market.exposure.value for market in day.exposure.markets}
+    found = []
+    for index, market in enumerate(book.markets):
+        depth = interest.get(market)
+        if not depth and book.notional[:, index].any():
+            return f"market {market} has positions and no open interest to assume a depth from"
+        found.append(DEPTH_OF_INTEREST * (depth or 0.0))
+    return np.array(found, dtype=np.float64)

@@ -82,3 +82,15 @@ def test_unknown_stale_and_zero_are_three_results(engine: Engine) -> None:
     assert find_metric(engine, "status", 1).text == "depleted"
     assert find_metric(engine, "status", 2).text == "not_computable"
     assert find_metric(engine, "status", 8).text == "not_computable"
+
+
+def test_a_cascade_without_a_margin_requirement_is_unknown_and_not_one_that_spares_the_account(engine: Engine) -> None:
+    rows = lossy(3)
+    rows.found = [
+        row for row in rows.found if not (isinstance(row, Reading) and row.name == ReadingName.MARGIN_REQUIREMENT)
+    ]
+    rows.write(engine)
+    compute(engine)
+    found = find_metric(engine, "cascade_loss_20", 1)
+    assert (found.value, found.quality) == (None, "unknown")
+    assert "margin requirement" in found.reason

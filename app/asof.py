@@ -27,13 +27,13 @@ from app.settings import Settings
 from ledger.database import reading
 from ledger.history import BlockRow, SegmentHistory, list_segments, load_history
 from ledger.metrics import MetricRow
+from ledger.numbers import format_time
 from ledger.published import list_decoders, list_published
 from ledger.tables import Segment
 from solvency.compute import METHOD_VERSION, compute_days
 from solvency.past import PastError, cut_history, describe_status, find_end, find_settlement
 from solvency.timeline import DAY, DayPlan, list_points, plan_days
 from web.catalogue import describe
-from web.numbers import format_time
 
 Heard = Callable[[str, int, int], None]
 

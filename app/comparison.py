@@ -8,7 +8,7 @@ from typing import Any
 
 from app.screens import UNKNOWN
 from ledger.metrics import MetricRow
-from web.numbers import finite, format_exact, format_exact_value
+from ledger.numbers import finite, format_exact, format_exact_value
 
 Differences = Mapping[str, tuple[Any, Any]]
 """Columns that differ: (published, recomputed)."""

@@ -7,11 +7,11 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ledger.history import UNUSED_READINGS, FactRow, SegmentHistory
+from ledger.numbers import scale
 from ledger.tables import Asset, Price, Reading
+from ledger.words import plain
 from solvency.walk import MONEY_NAMES
 from web.catalogue import readings_of
-from web.numbers import scale
-from web.words import plain
 
 
 class Evidence(NamedTuple):

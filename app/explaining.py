@@ -28,16 +28,16 @@ from ledger.clock import Clock, chain_now, system_clock
 from ledger.database import reading
 from ledger.history import BlockRow, SegmentHistory, list_segments, load_history
 from ledger.metrics import MetricRow
+from ledger.numbers import Rounding, format_exact, format_time, format_value
 from ledger.pages import latest_metrics, metric_history, prices_behind, readings_behind
 from ledger.tables import Segment
+from ledger.words import plain as plain_words
+from ledger.words import role_words
 from solvency.formulas import FORMULAS, Formula
 from solvency.past import cut_at
 from solvency.timeline import plan_days
 from web.catalogue import describe
 from web.details import split_detail
-from web.numbers import Rounding, format_exact, format_time, format_value
-from web.words import plain as plain_words
-from web.words import role_words
 
 ROWS_SHOWN = 12
 STREAMS = {

@@ -8,11 +8,11 @@ from sqlalchemy import Engine
 
 from app.screens import STATUS_STYLES, UNKNOWN, Column, show_table
 from ledger.kinds import ChainStatus, DataStatus, Quality, Status
+from ledger.numbers import format_value
 from ledger.pages import ChainState, Place, asking, latest_metrics, list_chains, list_places
 from ledger.tables import Metric
+from ledger.words import DATA_WORDS, STATUSES
 from web.catalogue import describe
-from web.numbers import format_value
-from web.words import DATA_WORDS, STATUSES
 
 SEGMENT_COLUMNS = (
     Column("Segment", is_whole=True),

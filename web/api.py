@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from ledger.kinds import Role
+from ledger.numbers import format_exact, scale
 from ledger.pages import EventRow, Place, balance_series, list_events
 from ledger.tables import Asset, Chain, Metric
+from ledger.words import DISCLAIMER, chain_title, kind_words
 from web.catalogue import describe, readings_of
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, sum_by_asset
@@ -15,10 +17,8 @@ from web.figures import Figures
 from web.home import worst_first
 from web.losses import count_liquidations
 from web.moments import MADE_UP_BLOCK, MADE_UP_FACT, is_made_up
-from web.numbers import format_exact, scale
 from web.origins import MOST_READINGS
 from web.sources import segment_holes
-from web.words import DISCLAIMER, chain_title, kind_words
 
 MOST_EVENTS = 1000
 Json = dict[str, Any]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ledger.kinds import ReadingName as R
-from web.numbers import Rounding
+from ledger.numbers import Rounding
 
 
 @dataclass(frozen=True)

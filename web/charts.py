@@ -14,9 +14,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from ledger.numbers import Rounding, finite, format_amount, format_date, format_time, scale
 from ledger.pages import Point
 from web.contexts import Chart
-from web.numbers import Rounding, finite, format_amount, format_date, format_time, scale
 
 
 @dataclass(frozen=True)

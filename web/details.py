@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from web.contexts import Cell, Table
-from web.numbers import (
+from ledger.numbers import (
     INVALID,
     Rounding,
     finite,
@@ -14,6 +13,7 @@ from web.numbers import (
     format_ratio,
     format_usd,
 )
+from web.contexts import Cell, Table
 
 WORDS = {
     "qty": "Quantity",

@@ -25,8 +25,8 @@ from ledger.pages import (
     readings_behind,
 )
 from ledger.tables import Asset, Chain, Coverage, Metric, Price, Reading
+from ledger.words import chain_title, kind_words
 from web.contexts import Replay
-from web.words import chain_title, kind_words
 
 DOCS = Path(__file__).parent.parent / "docs"
 CURRENT_WITHIN = timedelta(minutes=30)  # METHOD M13: older than this is stale.

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from ledger.kinds import Role
+from ledger.numbers import format_month
 from ledger.pages import EventRow, Place, list_events
 from web.contexts import Cell, EventsPage, Table
 from web.edition import Edition
 from web.frames import frame
 from web.home import last_events
 from web.losses import count_liquidations
-from web.numbers import format_month
 
 MOST_LINES = 200
 

@@ -3,20 +3,21 @@
 from decimal import Decimal
 
 from ledger.kinds import ChainStatus, DataStatus, FundKind, SegmentStatus
-from ledger.pages import Place
-from ledger.tables import Metric
-from web.catalogue import describe
-from web.contexts import Badge, Figure
-from web.edition import Edition, has_fund
-from web.moments import moment
-from web.numbers import (
+from ledger.numbers import (
     INVALID,
     Rounding,
     finite,
     format_exact_value,
     format_value,
 )
-from web.words import BAND_WORDS, NOT_COMPUTED, badge, data_words
+from ledger.pages import Place
+from ledger.tables import Metric
+from ledger.words import BAND_WORDS, data_words
+from web.catalogue import describe
+from web.contexts import Badge, Figure
+from web.edition import Edition, has_fund
+from web.moments import moment
+from web.words import NOT_COMPUTED, badge
 
 UNKNOWN = "unknown"
 BOUND_WORDS = ("at least", "lower bound")

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from ledger.kinds import FLOW_SIGN, Role
+from ledger.numbers import format_count, format_exact, format_month, scale
 from ledger.pages import EventRow, Place
+from ledger.words import role_words, source_words
 from web.contexts import Cell, Table
 from web.edition import Edition
 from web.evidence import amount_text
-from web.numbers import format_count, format_exact, format_month, scale
-from web.words import role_words, source_words
 
 FLOW_ROLES = tuple(FLOW_SIGN)
 

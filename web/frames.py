@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from ledger.numbers import format_date, format_time
 from ledger.pages import Place
 from web.contexts import Frame
 from web.edition import Edition, replays_of
-from web.numbers import format_date, format_time
 
 STATIC = Path(__file__).parent / "static"
 

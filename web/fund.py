@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ledger.kinds import FundKind
 from ledger.pages import Place
+from ledger.words import chain_title, fund_kind_words, kind_words
 from web.contexts import FundPage, Layer, Link
 from web.edition import Edition
 from web.figures import Figures
@@ -11,7 +12,6 @@ from web.frames import frame
 from web.home import worst_first
 from web.layers import holding
 from web.segments import segment_part
-from web.words import chain_title, fund_kind_words, kind_words
 
 
 def fund_page(edition: Edition, slug: str) -> FundPage | None:

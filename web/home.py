@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from ledger.kinds import Status
+from ledger.numbers import finite, format_block, format_date, format_day
 from ledger.pages import Place, daily_values, list_events
 from ledger.tables import Metric
+from ledger.words import chain_title, kind_words
 from web.contexts import Count, EventLine, Figure, HomePage, HomeRow, Spark
 from web.details import detail_of
 from web.edition import Edition, has_fund
@@ -13,9 +15,8 @@ from web.evidence import LOSS_ROLES, event_lines
 from web.figures import Figures
 from web.frames import frame
 from web.moments import is_made_up
-from web.numbers import finite, format_block, format_date, format_day
 from web.sparks import spark
-from web.words import PURPOSE, SEVERITY, chain_title, kind_words
+from web.words import PURPOSE, SEVERITY
 
 LAST_EVENTS = 12
 SPARK_DAYS = 90

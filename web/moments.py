@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 from ledger.kinds import SourceKind
+from ledger.numbers import format_block, format_date, format_time
 from ledger.pages import EventRow
 from ledger.tables import Chain
 from web.details import shorten
-from web.numbers import format_block, format_date, format_time
 
 MADE_UP_FACT = ("block_hash", "block_number", "log_index", "tx_hash")
 """Fields of a fact that a reconstruction had to make up."""

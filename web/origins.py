@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ledger.numbers import finite, format_exact, format_exact_value, format_time, scale
 from ledger.pages import Place
 from ledger.tables import Metric, Reading
 from web.catalogue import describe, readings_of
@@ -13,7 +14,6 @@ from web.figures import Figures, figure
 from web.frames import frame
 from web.home import worst_first
 from web.moments import block_words, is_made_up
-from web.numbers import finite, format_exact, format_exact_value, format_time, scale
 from web.sparks import spark
 
 MOST_READINGS = 120

@@ -5,8 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.kinds import FundKind, Role
+from ledger.numbers import Rounding, finite, format_usd, format_value, scale
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details
 from ledger.tables import Metric
+from ledger.words import plain
 from web.absences import no_balance, no_composition, no_flows, no_losses
 from web.charts import BalanceLine, Marker, chart_balance, reference_in_asset
 from web.contexts import Cell, Chart, SegmentPart, Table
@@ -18,9 +20,8 @@ from web.flows import FLOW_ROLES, flow_table
 from web.home import worst_day
 from web.layers import Behind, after_fund
 from web.losses import liquidation_tables, loss_table, market_losses
-from web.numbers import Rounding, finite, format_usd, format_value, scale
 from web.sources import polling_table
-from web.words import Answer, answer_sentence, plain
+from web.words import Answer, answer_sentence
 
 TILES = ("usable_value", "coverage", "worst_1d")
 NO_FUND_TILES = ("exposure", "socialised_total", "liquidations")

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from ledger.numbers import format_count, format_duration, format_time
 from ledger.pages import Place, last_snapshots, list_reorgs
 from ledger.tables import Chain, Coverage
+from ledger.words import chain_title, kind_words
 from web.contexts import Cell, StatusPage, Table
 from web.edition import Edition, SourceState
 from web.figures import Figures
 from web.frames import frame
 from web.moments import is_made_up
-from web.numbers import format_count, format_duration, format_time
-from web.words import chain_title, kind_words
 
 MOST_HOLES = 100
 MOST_REORGS = 50

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 
+from ledger.numbers import format_day
 from web.contexts import Spark
-from web.numbers import format_day
 
 WIDTH, HEIGHT, EDGE = 96, 24, 2
 

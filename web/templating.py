@@ -6,7 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from web.words import DISCLAIMER, PURPOSE
+from ledger.words import DISCLAIMER
+from web.words import PURPOSE
 
 TEMPLATES = Path(__file__).parent / "templates"
 

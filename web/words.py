@@ -2,27 +2,15 @@
 
 from dataclasses import dataclass
 
-from ledger.kinds import Contribution, DataStatus, FundKind, Role, SourceKind, Status
-from ledger.tables import Chain
+from ledger.kinds import Status
+from ledger.words import STATUSES
 from web.contexts import Badge, Figure
 
-DISCLAIMER = (
-    "Compares a balance with a modelled or past loss. Not a promise that losses will be paid, not a rating, not advice."
-)
 PURPOSE = (
     "How large the insurance funds of trading and lending platforms are, what they may have to pay, "
     "what they failed to pay, and where every number comes from."
 )
 
-STATUSES: dict[Status, tuple[str, str]] = {
-    Status.AMPLE: ("Ample", "◆"),
-    Status.COVERED: ("Covered", "●"),
-    Status.THIN: ("Thin", "◐"),
-    Status.SHORT: ("Short", "▲"),
-    Status.DEPLETED: ("Depleted", "■"),
-    Status.NOT_COMPUTABLE: ("Not computable", "?"),
-    Status.NO_FUND: ("No fund", "–"),
-}
 SEVERITY = (
     Status.DEPLETED,
     Status.SHORT,
@@ -32,65 +20,7 @@ SEVERITY = (
     Status.AMPLE,
     Status.NO_FUND,
 )
-BAND_WORDS = ("Ample", "Covered", "Thin", "Short", "Depleted")
-
-DATA_WORDS: dict[DataStatus, str] = {
-    DataStatus.VERIFIED: "verified on chain",
-    DataStatus.THIRD_PARTY: "recorded by a third party",
-    DataStatus.SELF_REPORTED: "self-reported",
-    DataStatus.ESTIMATED: "estimated",
-    DataStatus.PARTIAL: "partial",
-    DataStatus.STALE: "stale",
-    DataStatus.UNRECONCILED: "unreconciled",
-    DataStatus.UNDER_REVIEW: "under review: the implementation changed",
-    DataStatus.SOURCE_DOWN: "source down",
-    DataStatus.UNVERIFIED: "unverified",
-    DataStatus.SIMULATED: "simulated",
-    DataStatus.RECONSTRUCTED: "reconstructed",
-}
-KIND_WORDS: dict[SourceKind, str] = {
-    SourceKind.LIVE: "",
-    SourceKind.RECORDED: "recorded",
-    SourceKind.THIRD_PARTY: "recorded by a third party",
-    SourceKind.RECONSTRUCTED: "reconstructed",
-    SourceKind.SIMULATED: "simulated",
-}
-FUND_KINDS: dict[FundKind, str] = {
-    FundKind.PERP_FUND: "insurance fund of a perpetuals platform",
-    FundKind.LENDING_BACKSTOP: "backstop of a lending market",
-    FundKind.RESERVE: "reserve without a defined exposure",
-    FundKind.VENUE_FUND: "insurance fund of a venue",
-    FundKind.NO_FUND: "no fund, by design",
-}
-ROLE_WORDS: dict[Role, str] = {
-    Role.SHORTFALL: "Shortfall",
-    Role.PAYOUT: "Paid by the fund",
-    Role.SHORTFALL_COVERED: "Shortfall covered",
-    Role.SOCIALISED_LOSS: "Socialised loss",
-    Role.ADL: "Auto-deleveraging",
-    Role.LIQUIDATION: "Liquidation",
-    Role.CONTRIBUTION: "Paid in",
-    Role.WITHDRAWAL: "Withdrawal",
-    Role.SURPLUS_DISTRIBUTION: "Surplus distributed",
-}
-SOURCE_WORDS: dict[Contribution, str] = {
-    Contribution.LIQUIDATION_FEE: "Liquidation penalty",
-    Contribution.TRADING_FEE: "Trading-fee share",
-    Contribution.INTEREST: "Interest",
-    Contribution.STAKE: "Staked",
-    Contribution.AUCTION: "Auction",
-    Contribution.DONATION: "Donation",
-    Contribution.TREASURY: "Treasury",
-    Contribution.TOP_UP: "Top-up",
-    Contribution.REVENUE: "Revenue",
-    Contribution.UNEXPLAINED: "Unexplained",
-}
 NOT_COMPUTED = "not computed in this method version"
-
-
-def plain(word: str | None) -> str:
-    """A stored word we have no text for, readable: socialised_loss → socialised loss."""
-    return (word or "").replace("_", " ")
 
 
 def badge(status: str | None, note: str = "") -> Badge:
@@ -98,36 +28,6 @@ def badge(status: str | None, note: str = "") -> Badge:
     key = Status(status) if status in set(Status) else Status.NOT_COMPUTABLE
     word, glyph = STATUSES[key]
     return Badge(key=str(key), word=word, glyph=glyph, note=note if key is Status.NOT_COMPUTABLE else "")
-
-
-def data_words(status: str | None) -> str:
-    """The data status in words."""
-    return DATA_WORDS[DataStatus(status)] if status in set(DataStatus) else plain(status) or "unknown"
-
-
-def kind_words(kind: str) -> str:
-    """The kind of a recording in words; empty for a live chain."""
-    return KIND_WORDS[SourceKind(kind)] if kind in set(SourceKind) else plain(kind)
-
-
-def chain_title(chain: Chain) -> str:
-    """A chain's name without the kind that a recording's name ends with: pages say the kind beside it."""
-    return chain.name.removesuffix(f"({kind_words(chain.kind)})").strip()
-
-
-def fund_kind_words(kind: str) -> str:
-    """What sort of fund it is."""
-    return FUND_KINDS[FundKind(kind)] if kind in set(FundKind) else plain(kind)
-
-
-def role_words(role: str) -> str:
-    """A fact's role in words."""
-    return ROLE_WORDS[Role(role)] if role in {str(known) for known in ROLE_WORDS} else plain(role).capitalize()
-
-
-def source_words(source: str | None) -> str:
-    """Where an inflow comes from, in words."""
-    return SOURCE_WORDS[Contribution(source)] if source in set(Contribution) else plain(source).capitalize() or "Other"
 
 
 @dataclass(frozen=True)

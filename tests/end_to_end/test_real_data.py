@@ -31,9 +31,9 @@ from indexer.replay.node import running_node
 from ledger.clock import system_clock
 from ledger.database import open_engine, reading
 from ledger.kinds import Role
+from ledger.numbers import format_date, format_exact
 from ledger.tables import Fact, Fund, Segment
 from web.edition import SiteConfig
-from web.numbers import format_date, format_exact
 from web.press import Press
 
 AAVE, DRIFT = "aave-v2-2021-reconstructed", "drift-2022-third-party"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from ledger.words import DATA_WORDS, STATUSES
 from solvency.compute import METHOD_VERSION
 from solvency.formulas import FORMULAS
 from solvency.methodology import format_cut
@@ -19,7 +20,7 @@ from web.documents import find_section, render_markdown, slug
 from web.edition import SiteConfig
 from web.publish import publish
 from web.site import create_site
-from web.words import DATA_WORDS, STATUSES, badge
+from web.words import badge
 
 ANCHORS = [*(f"m{number}" for number in range(1, 15)), "coverage", "data-status", "status", "backtest", "changelog"]
 

@@ -7,20 +7,10 @@ from pathlib import Path
 import pytest
 
 from ledger.kinds import Contribution, DataStatus, FundKind, SourceKind, Status
+from ledger.words import DATA_WORDS, DISCLAIMER, FUND_KINDS, KIND_WORDS, SOURCE_WORDS, STATUSES
 from tests.web.conftest import Reader
 from web.contexts import Figure
-from web.words import (
-    DATA_WORDS,
-    DISCLAIMER,
-    FUND_KINDS,
-    KIND_WORDS,
-    SEVERITY,
-    SOURCE_WORDS,
-    STATUSES,
-    Answer,
-    answer_sentence,
-    badge,
-)
+from web.words import SEVERITY, Answer, answer_sentence, badge
 
 BANNED = re.compile(
     r"\b(safe|safely|safest|solvent|insured|guarante\w*|healthy|health|AAA|scores?|risk-free|secure[sd]?)\b",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.numbers import (
+from ledger.numbers import (
     Rounding,
     finite,
     format_amount,

@@ -205,3 +205,98 @@ class DataStatus(StrEnum):
     UNVERIFIED = "unverified"
     SIMULATED = "simulated"
     RECONSTRUCTED = "reconstructed"
+
+
+class Severity(StrEnum):
+    """How urgent an alert is; the rules say in words what each means."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class AlertEvent(StrEnum):
+    """What an alert says has happened; the ids that webhooks carry."""
+
+    COVERAGE_LOW = "fund.coverage.low"
+    COVERAGE_RECOVERED = "fund.coverage.recovered"
+    BALANCE_DROPPED = "fund.balance.dropped"
+    SHORTFALL_RECORDED = "fund.shortfall.recorded"
+    DEPLETED = "fund.depleted"
+    ADL_EXECUTED = "platform.adl.executed"
+    LOSS_SOCIALIZED = "platform.loss.socialized"
+    SLASHED = "fund.slashed"
+    OWNER_CHANGED = "fund.owner.changed"
+    IMPLEMENTATION_CHANGED = "fund.implementation.changed"
+    PAUSED = "fund.paused"
+    PARAMETER_CHANGED = "fund.parameter.changed"
+    WITHDRAWAL_LARGE = "fund.withdrawal.large"
+    OWN_TOKEN_HIGH = "fund.composition.own_token_high"
+    UNRECONCILED = "fund.unreconciled"
+    STALE = "data.stale"
+    DATA_RECOVERED = "data.recovered"
+    LAGGING = "indexer.lagging"
+    DISAGREEMENT = "source.disagreement"
+    DIGEST_DAILY = "digest.daily"
+    DIGEST_WEEKLY = "digest.weekly"
+    RETRACTED = "event.retracted"
+
+
+class AlertPhase(StrEnum):
+    """Where the state machine of one rule and subject stands."""
+
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    FIRING = "firing"
+    CLEARING = "clearing"
+
+
+class EndpointKind(StrEnum):
+    """How messages reach somebody."""
+
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+    OPERATOR = "operator"  # a channel of whoever runs Backstop, named in the settings
+
+
+class EndpointStatus(StrEnum):
+    """Whether messages are sent to an endpoint."""
+
+    UNCONFIRMED = "unconfirmed"
+    ACTIVE = "active"
+    DISABLED = "disabled"  # by its owner, by bounces, or by an endpoint that answers no more
+
+
+class DigestChoice(StrEnum):
+    """How often somebody wants the digest."""
+
+    NONE = "none"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
+class Purpose(StrEnum):
+    """Why a message is sent to one endpoint."""
+
+    ALERT = "alert"
+    CONFIRM = "confirm"  # a new address is asked whether it wants what was ordered
+    LINK = "link"  # a known address asked for its own page
+    PING = "ping"  # a new webhook must answer before it is active
+    WARNING = "warning"  # the owner of a webhook hears that it will be, or was, switched off
+    TEST = "test"
+
+
+class DeliveryState(StrEnum):
+    """How one delivery stands."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"  # given up: the schedule is over, or the error is permanent
+    DROPPED = "dropped"  # not wanted any more: muted, switched off or gone
+
+
+class TokenPurpose(StrEnum):
+    """What the bearer of a token may do."""
+
+    CONFIRM = "confirm"
+    MANAGE = "manage"  # see, change, mute, unsubscribe, export, delete

@@ -8,17 +8,27 @@ from ledger.tables.registry import Asset, Chain, Fund, Platform, Segment  # isor
 from ledger.tables.chain import Block, Coverage, Cursor, OrphanedLog, RawLog, Reorg  # isort: skip
 from ledger.tables.facts import Fact, Price, Reading, Snapshot  # isort: skip
 from ledger.tables.metrics import Metric  # isort: skip
+from ledger.tables.alerts import Alert, AlertCursor, AlertEvidence, AlertState  # isort: skip
+from ledger.tables.outbox import Attempt, Delivery, Endpoint, Mute, Subscription, Token  # isort: skip
 from ledger.tables.verification import Verification  # isort: skip
 
 __all__ = [
+    "Alert",
+    "AlertCursor",
+    "AlertEvidence",
+    "AlertState",
     "Asset",
+    "Attempt",
     "Block",
     "Chain",
     "Coverage",
     "Cursor",
+    "Delivery",
+    "Endpoint",
     "Fact",
     "Fund",
     "Metric",
+    "Mute",
     "OrphanedLog",
     "Platform",
     "Price",
@@ -27,5 +37,7 @@ __all__ = [
     "Reorg",
     "Segment",
     "Snapshot",
+    "Subscription",
+    "Token",
     "Verification",
 ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, PrimaryKeyConstraint
+from sqlalchemy import ForeignKeyConstraint, PrimaryKeyConstraint, text
 
 Json = dict[str, Any]
 
@@ -26,3 +26,8 @@ def in_order(*key: str) -> tuple[Any, ...]:
     Such rows are written together with their blocks and deleted together with them, see `delete_blocks_above`.
     """
     return (PrimaryKeyConstraint(*key),)
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """Arguments of an index over the rows for which an SQL condition holds."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}

@@ -60,7 +60,7 @@ record: $(DEV) $(NPM) ## Play the simulated crash anew on real contract code and
 
 lock: | $(UV) ## Pin the newest allowed versions anew
 	$(call COMPILE,requirements.lock,--extra build)
-	$(call COMPILE,requirements-dev.lock,--extra build --extra dev)
+	$(call COMPILE,requirements-dev.lock,--extra build --extra operators --extra dev)
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	$(2) --output-file $(1) pyproject.toml

@@ -26,8 +26,8 @@ from indexer.registry import FUNDS, load_funds, merged
 from indexer.replay.node import Replay, running_node
 from indexer.replay.recording import SUFFIX
 from indexer.sync import ChainOutcome, SyncOptions
-from indexer.writer import LedgerWriter
 from ledger.pages import asking, list_chains
+from ledger.writer import LedgerWriter
 
 CRASH = "crash-2021-05-simulated"
 CRASH_EVE = datetime(2021, 5, 17, tzinfo=UTC)

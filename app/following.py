@@ -16,7 +16,7 @@ from app.screens import say
 from app.settings import Settings
 from indexer.lanes import Progress
 from indexer.sync import SyncOptions
-from indexer.writer import LedgerWriter
+from ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
 

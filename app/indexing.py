@@ -26,11 +26,11 @@ from indexer.rpc.pool import ProviderPool
 from indexer.snapshot import create_snapshots
 from indexer.specs import ChainSpec, FundSpec
 from indexer.sync import ChainOutcome, SyncOptions, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import writing
 from ledger.kinds import ChainStatus, SegmentStatus
 from ledger.pages import asking, list_places
+from ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
 

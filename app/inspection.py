@@ -23,13 +23,13 @@ from indexer.registry import tracked
 from indexer.resume import ResumeError, resume_chain
 from indexer.rpc.pool import ProviderPool
 from indexer.specs import ChainSpec
-from indexer.writer import LedgerWriter
 from ledger.blocks import find_cursor
 from ledger.clock import system_clock
 from ledger.coverage import list_levels, list_verified
 from ledger.database import reading, writing
 from ledger.funds import find_segment_ids
 from ledger.standing import find_chain, find_starts
+from ledger.writer import LedgerWriter
 
 HIGHER_RUNGS = (2, 3, 4, 5)
 FINDINGS_SHOWN = 40

@@ -24,10 +24,10 @@ from benchmarks.workload import Terms, register, tracked
 from indexer.lanes import ChainWork
 from indexer.rpc.pool import ProviderPool
 from indexer.sync import ChainOutcome, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import open_engine
 from ledger.tables import Asset, Block, Coverage, Fact, RawLog
+from ledger.writer import LedgerWriter
 
 ROWS_AT_ONCE = 10_000
 

@@ -35,9 +35,9 @@ from indexer.rpc.heads import SUBSCRIBE
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.reader import Header
 from indexer.sync import SyncOptions, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import open_engine
+from ledger.writer import LedgerWriter
 from tests.rigs.anvil import find_anvil, start_anvil
 from tests.rigs.live_sync import facts_in, logs_on_chain
 from tests.rigs.tables import dump_tables

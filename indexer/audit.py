@@ -23,12 +23,12 @@ from indexer.scan.filters import matching, merge_filters
 from indexer.scan.opinion import SecondOpinion, find_proof
 from indexer.scan.ranges import RangeSizer
 from indexer.scan.verify import by_block
-from indexer.writer import LedgerWriter
 from ledger.blocks import list_blocks
 from ledger.clock import Clock
 from ledger.coverage import AUDITED, COMPARED, Verified, extend_verification, list_coverage
 from ledger.stored import walk_stored_logs
 from ledger.tables import Verification
+from ledger.writer import LedgerWriter
 
 CHUNK = 500
 """Blocks looked at together."""

@@ -20,7 +20,6 @@ from indexer.ready import Readying, ReadyRows
 from indexer.rpc.reader import ChainTerms, Header
 from indexer.scan.fetch import Fetched
 from indexer.scan.planner import inner_hole
-from indexer.writer import DURING_ROLLBACK, LedgerWriter
 from ledger.blocks import (
     delete_blocks_above,
     find_cursor,
@@ -48,6 +47,7 @@ from ledger.standing import (
     set_start,
 )
 from ledger.tables import Chain, Coverage, Cursor, Reorg
+from ledger.writer import DURING_ROLLBACK, LedgerWriter
 
 T = TypeVar("T")
 

@@ -24,13 +24,13 @@ from indexer.scan.filters import matching, merge_filters
 from indexer.scan.opinion import find_proof
 from indexer.scan.verify import by_block, check_headers
 from indexer.suspects import ExpectedBalance
-from indexer.writer import LedgerWriter
 from ledger.blocks import insert_blocks
 from ledger.coverage import cut_coverage, list_covered
 from ledger.kinds import BlockStatus, ReadingName
 from ledger.logs import insert_logs, list_asset_ids
 from ledger.readings import find_finalized, find_hashes, list_places
 from ledger.stored import walk_stored_logs
+from ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from indexer.specs import ChainSpec, FundSpec
 from indexer.sync import ChainOutcome
 from indexer.venues import drift
 from indexer.venues.drift import Between, FundMark, MarketCounters, PollPage, RawPoll, VenueError
-from indexer.writer import LedgerWriter
 from ledger.blocks import find_cursor, insert_blocks, move_cursor, start_cursor
 from ledger.clock import Clock
 from ledger.coverage import extend_coverage
@@ -31,6 +30,7 @@ from ledger.logs import list_asset_ids
 from ledger.readings import insert_prices, insert_readings, insert_snapshots, list_places, list_values
 from ledger.standing import set_chain_head, set_chain_status, set_start
 from ledger.tables import Coverage
+from ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
 

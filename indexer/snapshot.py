@@ -25,7 +25,6 @@ from indexer.rpc.errors import ChainError
 from indexer.rpc.reader import CallAnswer, ChainReader, Header
 from indexer.slots import SECONDS, find_starts, slot_of, starts_among
 from indexer.suspects import find_first_suspects
-from indexer.writer import LedgerWriter
 from ledger.blocks import insert_blocks
 from ledger.facts import BlockPlace, find_unread_flow_blocks
 from ledger.kinds import BlockStatus, SegmentStatus, SnapshotKind
@@ -42,6 +41,7 @@ from ledger.readings import (
 )
 from ledger.standing import find_starts as find_segment_starts
 from ledger.standing import set_segment_status
+from ledger.writer import LedgerWriter
 
 CHUNK = 16
 """Blocks asked for in one go and committed together."""

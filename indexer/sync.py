@@ -14,9 +14,9 @@ from indexer.lanes import ChainWork, Progress
 from indexer.memory import give_back_large_blocks
 from indexer.rpc.errors import ChainError, UnavailableError
 from indexer.rpc.provider import Pace
-from indexer.writer import LedgerWriter
 from ledger.clock import Clock
 from ledger.kinds import ChainStatus
+from ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from indexer.writer import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_INSERT
 from ledger.database import open_engine
+from ledger.writer import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_INSERT
 from tests.rigs.databases import KINDS
 from tests.rigs.killable_index import KILLED, IndexCommand, Moment, index_forked, served_recording
 from tests.rigs.postgres import PostgresRig

@@ -14,11 +14,11 @@ from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.reader import Header
 from indexer.sync import sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.coverage import AUDITED, BLOOM, COMPARED
 from ledger.database import open_engine, writing
 from ledger.tables import Fact, RawLog
+from ledger.writer import LedgerWriter
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.rpc_faults import FaultyNode
 from tests.rigs.tables import assert_same_tables, dump_tables

@@ -24,11 +24,11 @@ from indexer.rpc.pool import ProviderPool
 from indexer.rpc.reader import CallAnswer, Header, LogBatch
 from indexer.snapshot import create_snapshots
 from indexer.words import Event
-from indexer.writer import LedgerWriter
 from ledger.blocks import insert_blocks
 from ledger.database import open_engine, reading, writing
 from ledger.kinds import FLOW_SIGN, BlockStatus, ReadingName, Role, SegmentStatus, Side
 from ledger.tables import Chain, Coverage, Fact, RawLog, Reading, Segment, Snapshot
+from ledger.writer import LedgerWriter
 from tests.indexer.chain_double import ChainDouble
 from tests.rigs.demo_ledger import demo_registry, demo_segments, index_demo
 from tests.rigs.rpc_faults import FaultyNode

@@ -14,10 +14,10 @@ from indexer.polling import VenueWork, sync_venue
 from indexer.registry import FUNDS, Registry, load_funds, write
 from indexer.replay.imports.drift import import_drift
 from indexer.replay.node import create_node, load_replay
-from indexer.writer import LedgerWriter
 from ledger.database import open_engine, reading, writing
 from ledger.kinds import ChainStatus, ReadingName, Role
 from ledger.tables import Asset, Chain, Coverage, Cursor, Fact, Reading, Segment, Snapshot
+from ledger.writer import LedgerWriter
 from tests.indexer.table_rows import all_rows
 
 SLUG = "drift-2022-third-party"

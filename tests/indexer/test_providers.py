@@ -12,10 +12,10 @@ from sqlalchemy import Engine
 from indexer.lanes import ChainWork
 from indexer.rpc.pool import ProviderPool
 from indexer.sync import SyncOptions, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import open_engine
 from ledger.kinds import ChainStatus, SourceKind
+from ledger.writer import LedgerWriter
 from tests.rigs.anvil import AnvilNode, start_anvil
 from tests.rigs.fast_time import FastTime
 from tests.rigs.provider_rows import EVERYTHING, amounts, open_chain, run

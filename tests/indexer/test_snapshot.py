@@ -15,11 +15,11 @@ from indexer.registry import FUNDS, Registry, load_funds, tracked, write
 from indexer.rpc.errors import UnavailableError
 from indexer.rpc.reader import CallAnswer, Header
 from indexer.snapshot import create_snapshots
-from indexer.writer import LedgerWriter
 from ledger.database import open_engine, reading, writing
 from ledger.kinds import BlockStatus, Contribution, Role, SegmentStatus, SnapshotKind
 from ledger.logs import insert_facts, list_asset_ids
 from ledger.tables import Block, Chain, Fact, Price, Reading, Segment, Snapshot
+from ledger.writer import LedgerWriter
 from tests.indexer.chain_double import Answering, ChainDouble
 from tests.indexer.table_rows import all_rows
 

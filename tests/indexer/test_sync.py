@@ -12,12 +12,12 @@ from indexer.adapter import FactDraft, Log
 from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.pool import ProviderPool
 from indexer.sync import ChainOutcome, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import open_engine, writing
 from ledger.kinds import ChainStatus
 from ledger.tables import Chain
 from ledger.upgrades import upgrade
+from ledger.writer import LedgerWriter
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.tables import assert_same_tables, dump_tables
 from tests.rigs.transfer_chain import STRANGER, WALLET, AnvilChain, Terms, TransferAdapter, add_fund, register

@@ -14,8 +14,8 @@ from indexer.facts import Prepared, prepare
 from indexer.registry import FUNDS, Registry, load_funds, tracked
 from indexer.replay.node import RunningNode, load_replay, running_node
 from indexer.sync import ChainOutcome, SyncOptions
-from indexer.writer import LedgerWriter
 from ledger.database import open_engine, reading
+from ledger.writer import LedgerWriter
 
 SLUG = "crash-2021-05-simulated"
 RECORDING = Path(__file__).parents[2] / "indexer" / "replay" / "recordings" / f"{SLUG}.jsonl.zst"

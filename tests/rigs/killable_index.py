@@ -24,8 +24,8 @@ from indexer.registry import load_funds
 from indexer.replay.node import load_replay, running_node
 from indexer.replay.scenario.capture import SHIPPED, SLUG
 from indexer.sync import SyncOptions
-from indexer.writer import LedgerWriter
 from ledger.database import open_engine
+from ledger.writer import LedgerWriter
 
 ROOT = Path(__file__).parents[2]
 FUNDS = SHIPPED_FUNDS / SLUG

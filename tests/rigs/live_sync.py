@@ -11,8 +11,8 @@ from indexer.commit import ChainLedger
 from indexer.follow import ChainFollower
 from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.pool import ProviderPool
-from indexer.writer import LedgerWriter
 from ledger.clock import Clock, system_clock
+from ledger.writer import LedgerWriter
 from tests.rigs.fast_time import FastTime
 from tests.rigs.tables import dump_tables
 from tests.rigs.transfer_chain import STRANGER, WALLET, AnvilChain, Terms

@@ -18,10 +18,10 @@ from indexer.replay.record import create_recorder, running_recorder
 from indexer.replay.scenario.capture import SLUG, describe, index_into
 from indexer.replay.scenario.play import SHIPPED_SEED, Played, play
 from indexer.sync import SyncOptions
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import open_engine
 from ledger.kinds import FLOW_SIGN, Role
+from ledger.writer import LedgerWriter
 from solvency.compute import compute_all
 from tests.rigs.direct_chain import DirectChain
 from tests.rigs.tables import dump_tables

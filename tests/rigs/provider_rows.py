@@ -8,8 +8,8 @@ from indexer.lanes import ChainWork
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.provider import Pace
 from indexer.sync import ChainOutcome, SyncOptions, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
+from ledger.writer import LedgerWriter
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.fast_time import FastTime
 from tests.rigs.tables import dump_tables

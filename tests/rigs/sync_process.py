@@ -15,10 +15,10 @@ from indexer import beside
 from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.pool import ProviderPool
 from indexer.sync import ChainOutcome, SyncOptions, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import open_engine
 from ledger.errors import LedgerError
+from ledger.writer import LedgerWriter
 from tests.rigs.transfer_chain import WALLET, Terms, TransferAdapter
 
 KILLED = -signal.SIGKILL

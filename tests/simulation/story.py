@@ -19,8 +19,8 @@ from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.provider import Pace
 from indexer.sync import ChainOutcome, SyncOptions, sync_chains
-from indexer.writer import PHASES, LedgerWriter
 from ledger.database import open_engine
+from ledger.writer import PHASES, LedgerWriter
 from tests.rigs.transfer_chain import Terms, TransferAdapter, add_fund, register
 from tests.simulation import clockwork
 from tests.simulation.lies import Liar

@@ -24,10 +24,10 @@ from indexer.rpc.pool import ProviderPool
 from indexer.snapshot import create_snapshots
 from indexer.specs import ChainSpec
 from indexer.sync import ChainOutcome, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.database import open_engine, writing
 from ledger.kinds import SourceKind
 from ledger.upgrades import upgrade
+from ledger.writer import LedgerWriter
 
 SLUG = "crash-2021-05-simulated"
 SHIPPED = Path(__file__).parents[1] / "recordings" / f"{SLUG}.jsonl.zst"

@@ -17,10 +17,10 @@ from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.provider import Pace
 from indexer.sync import SyncOptions, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import Clock, system_clock
 from ledger.database import open_engine
 from ledger.upgrades import upgrade
+from ledger.writer import LedgerWriter
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.live_sync import FINALITY, LIVE_NODE, assert_is_the_chain, fill, following
 from tests.rigs.rpc_faults import FaultyNode, Raw, honest

@@ -13,10 +13,10 @@ from indexer.resume import NO_BRANCH, ResumeError, resume_chain
 from indexer.rpc.errors import UntruthError
 from indexer.rpc.pool import ProviderPool
 from indexer.sync import ChainOutcome, SyncOptions, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import writing
 from ledger.kinds import ChainStatus
+from ledger.writer import LedgerWriter
 from tests.rigs.fast_time import FastTime
 from tests.rigs.live_sync import FINALITY, assert_is_the_chain, facts_in, fill, following
 from tests.rigs.rpc_faults import FaultyNode, Raw

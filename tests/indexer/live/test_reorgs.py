@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.certainty import LONELY_SECONDS
-from indexer.writer import BEFORE_INSERT
+from ledger.writer import BEFORE_INSERT
 from tests.rigs.anvil import AnvilNode
 from tests.rigs.live_sync import FINALITY, LIVE_NODE, assert_is_the_chain, facts_in, fill, following
 from tests.rigs.rpc_faults import FaultyNode, Raw, Twist

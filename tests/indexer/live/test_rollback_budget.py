@@ -13,9 +13,9 @@ from indexer.commit import ChainLedger
 from indexer.facts import Prepared, prepare
 from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.kinds import BlockStatus
+from ledger.writer import LedgerWriter
 from tests.rigs.tables import dump_tables
 from tests.rigs.transfer_chain import STRANGER, TRANSFER, WALLET, Terms, register
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from indexer.writer import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_INSERT, DURING_ROLLBACK, PHASES
+from ledger.writer import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_INSERT, DURING_ROLLBACK, PHASES
 from tests.indexer.process.conftest import Ledgers, dump_of, run_of
 from tests.rigs.sync_process import KILLED, sync
 from tests.rigs.tables import assert_same_tables

@@ -8,10 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from indexer.writer import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_INSERT
 from ledger.database import open_engine
 from ledger.errors import LedgerError, LedgerFullError, LedgerUnreachableError
 from ledger.upgrades import upgrade
+from ledger.writer import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_INSERT
 from tests.indexer.process.conftest import dump_of, run_of
 from tests.rigs.postgres import PostgresRig, name_of
 from tests.rigs.sync_process import SyncRun, sync, sync_once

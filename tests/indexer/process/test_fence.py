@@ -16,10 +16,10 @@ from indexer.lanes import Tracked
 from indexer.ready import ReadyRows
 from indexer.rpc.reader import Header
 from indexer.scan.fetch import Fetched
-from indexer.writer import BEFORE_COMMIT, BEFORE_INSERT, LedgerWriter
 from ledger.bulk import Bulk
 from ledger.database import open_engine
 from ledger.kinds import BlockStatus, SegmentStatus
+from ledger.writer import BEFORE_COMMIT, BEFORE_INSERT, LedgerWriter
 from tests.indexer.process.conftest import Dump, Ledgers, dump_of, run_of
 from tests.rigs.sync_process import Moment, SyncProcess, sync
 from tests.rigs.tables import assert_same_tables, dump_tables

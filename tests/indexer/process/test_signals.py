@@ -18,8 +18,8 @@ from app.indexing import index_until_stopped, register
 from app.providers import Plan
 from indexer.registry import load_funds
 from indexer.sync import SyncOptions
-from indexer.writer import LedgerWriter
 from ledger.database import open_engine
+from ledger.writer import LedgerWriter
 from tests.indexer.process.conftest import Ledgers, dump_of
 from tests.rigs.commands import PATIENCE_SECONDS, Place, wait_for
 from tests.rigs.killable_index import FUNDS, Moment, index_forked, name_of_work, served_recording

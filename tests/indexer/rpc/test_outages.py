@@ -16,10 +16,10 @@ from indexer.rpc.limiter import PENALTY_SECONDS
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.provider import USUAL_PATIENCE, Pace
 from indexer.sync import SyncOptions, sync_chains
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.database import open_engine
 from ledger.kinds import ChainStatus
+from ledger.writer import LedgerWriter
 from tests.rigs.anvil import AnvilNode, start_anvil
 from tests.rigs.fast_time import FastTime
 from tests.rigs.provider_rows import EVERYTHING, amounts, open_chain, run

@@ -11,9 +11,9 @@ from indexer.lanes import ChainWork, Tracked
 from indexer.rpc.reader import ChainReader
 from indexer.sync import ChainOutcome, sync_chains
 from indexer.words import Event, address_topic
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.kinds import Role, Side
+from ledger.writer import LedgerWriter
 from tests.indexer.semantics.model_chain import Emission, ModelChain
 from tests.rigs.tables import dump_tables
 from tests.rigs.transfer_chain import Terms, register

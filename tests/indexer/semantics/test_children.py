@@ -14,10 +14,10 @@ from indexer.rpc.reader import Header
 from indexer.scan.children import MOST_CHILDREN, Family, joined_logs
 from indexer.scan.fetch import Fetched
 from indexer.scan.filters import LOUD_TOPICS, MOST_VALUES, merge_filters
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
 from ledger.coverage import Verified
 from ledger.database import writing
+from ledger.writer import LedgerWriter
 from tests.indexer.semantics.factory_fund import (
     CREATED,
     FACTORY,

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from indexer.commit import ChainLedger
 from indexer.follow import ChainFollower
 from indexer.lanes import ChainWork
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
+from ledger.writer import LedgerWriter
 from tests.indexer.semantics.conftest import FreshLedger
 from tests.indexer.semantics.factory_fund import FACTORY, created, intervals, loss, losses, track, true_losses
 from tests.indexer.semantics.model_chain import Emission, ModelChain, ModelReader

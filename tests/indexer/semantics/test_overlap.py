@@ -17,8 +17,8 @@ from indexer.rpc.errors import UnavailableError
 from indexer.rpc.reader import LogBatch
 from indexer.scan.fetch import Fetched
 from indexer.scan.ranges import FIRST_BLOCKS
-from indexer.writer import LedgerWriter
 from ledger.clock import system_clock
+from ledger.writer import LedgerWriter
 from tests.indexer.semantics.conftest import FreshLedger
 from tests.indexer.semantics.factory_fund import FACTORY, FactoryAdapter, created, intervals, loss, track
 from tests.indexer.semantics.model_chain import ModelChain, ModelReader

@@ -141,3 +141,8 @@ SEVERITY_ORDER = (Severity.NOTICE, Severity.WARNING, Severity.CRITICAL)
 def event_words(event: str) -> str:
     """An alert's event in words."""
     return EVENT_WORDS[AlertEvent(event)] if event in set(AlertEvent) else event
+
+
+def lowered(text: str) -> str:
+    """Lower first letter, unless the first word is an acronym or a name of several capitals."""
+    return text if len(text) > 1 and text[1].isupper() else text[:1].lower() + text[1:]

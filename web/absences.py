@@ -1,7 +1,7 @@
 """What a page says where there is nothing to show: no fund by design, nothing read, or nothing seen."""
 
+from ledger.layers import has_fund
 from ledger.pages import Place
-from web.edition import has_fund
 from web.figures import Figures
 from web.words import NOT_COMPUTED
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.kinds import Role
+from ledger.moments import MADE_UP_BLOCK, MADE_UP_FACT, is_made_up
 from ledger.numbers import format_exact, scale
 from ledger.pages import EventRow, Place, balance_series, list_events
 from ledger.tables import Asset, Chain, Metric
@@ -16,7 +17,6 @@ from web.evidence import LOSS_ROLES, sum_by_asset
 from web.figures import Figures
 from web.home import worst_first
 from web.losses import count_liquidations
-from web.moments import MADE_UP_BLOCK, MADE_UP_FACT, is_made_up
 from web.origins import MOST_READINGS
 from web.sources import segment_holes
 

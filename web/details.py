@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ledger.moments import shorten
 from ledger.numbers import (
     INVALID,
     Rounding,
@@ -71,13 +72,6 @@ def word(key: str) -> str:
         return WORDS[key]
     text = key.removesuffix("_raw").removesuffix("_usd").replace("_", " ").strip()
     return text[:1].upper() + text[1:]
-
-
-def shorten(text: str) -> str:
-    """0x1234…abcd for a hash or address; other text as it is, cut at 300 characters."""
-    if text.startswith("0x") and len(text) >= 42:
-        return f"{text[:8]}…{text[-4:]}"
-    return text if len(text) <= 300 else text[:299] + "…"
 
 
 def cell(key: str, value: Any) -> Cell:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlmodel import Session
 
 from ledger.clock import Clock, chain_now
-from ledger.kinds import ChainStatus, FundKind, SourceKind
+from ledger.kinds import ChainStatus, SourceKind
 from ledger.pages import (
     ChainState,
     Place,
@@ -33,6 +33,18 @@ CURRENT_WITHIN = timedelta(minutes=30)  # METHOD M13: older than this is stale.
 
 
 @dataclass(frozen=True)
+class SubscribeConfig:
+    """What the pages of subscriptions are handed by whoever knows how messages are sent."""
+
+    is_mail_on: bool
+    """False: there is nobody to send a mail, so the pages offer none."""
+    check_url: Callable[[str], str | None]
+    """What is wrong with the address of a webhook, in a sentence; None: nothing."""
+    new_secret: Callable[[], str]
+    """Makes a secret to sign with."""
+
+
+@dataclass(frozen=True)
 class SiteConfig:
     """What whoever runs the site decides."""
 
@@ -40,6 +52,8 @@ class SiteConfig:
     """Address people reach it under, without a slash at the end; empty: links stay relative to the host."""
     docs: Path = field(default=DOCS)
     """Directory with methodology.md and glossary.md."""
+    subscribe: SubscribeConfig | None = None
+    """None: nobody can subscribe here; feeds are all there is."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +173,3 @@ def replays_of(places: list[Place]) -> tuple[Replay, ...]:
         for chain in chains.values()
         if chain.kind != SourceKind.LIVE
     )
-
-
-def has_fund(place: Place) -> bool:
-    """False where users carry losses by design."""
-    return place.fund.kind != FundKind.NO_FUND

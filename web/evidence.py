@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ledger.kinds import Role
+from ledger.moments import MADE_UP_WORDS, evidence_href, evidence_text, is_made_up, shorten
 from ledger.numbers import format_amount, format_count, format_date, format_exact, format_time, scale
 from ledger.pages import EventRow, Place
 from ledger.tables import Asset
 from ledger.words import kind_words, role_words
 from web.contexts import EventLine
-from web.details import shorten
-from web.moments import MADE_UP_WORDS, evidence_href, evidence_text, is_made_up
 
 LOSS_ROLES = (Role.SHORTFALL, Role.PAYOUT, Role.SOCIALISED_LOSS, Role.ADL)
 GROUP_FROM = 3

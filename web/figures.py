@@ -3,6 +3,8 @@
 from decimal import Decimal
 
 from ledger.kinds import ChainStatus, DataStatus, FundKind, SegmentStatus
+from ledger.layers import has_fund
+from ledger.moments import moment
 from ledger.numbers import (
     INVALID,
     Rounding,
@@ -15,8 +17,7 @@ from ledger.tables import Metric
 from ledger.words import BAND_WORDS, data_words
 from web.catalogue import describe
 from web.contexts import Badge, Figure
-from web.edition import Edition, has_fund
-from web.moments import moment
+from web.edition import Edition
 from web.words import NOT_COMPUTED, badge
 
 UNKNOWN = "unknown"

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from ledger.kinds import Status
+from ledger.layers import has_fund
+from ledger.moments import is_made_up
 from ledger.numbers import finite, format_block, format_date, format_day
 from ledger.pages import Place, daily_values, list_events
 from ledger.tables import Metric
 from ledger.words import chain_title, kind_words
 from web.contexts import Count, EventLine, Figure, HomePage, HomeRow, Spark
 from web.details import detail_of
-from web.edition import Edition, has_fund
+from web.edition import Edition
 from web.evidence import LOSS_ROLES, event_lines
 from web.figures import Figures
 from web.frames import frame
-from web.moments import is_made_up
 from web.sparks import spark
 from web.words import PURPOSE, SEVERITY
 

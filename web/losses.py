@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from ledger.kinds import Role
+from ledger.moments import MADE_UP_WORDS, evidence_href, evidence_text, genuine_text, is_made_up, shorten
 from ledger.numbers import format_count, format_date, format_day, format_month, format_time
 from ledger.pages import EventRow, Place
 from ledger.tables import Asset
 from web.contexts import Cell, EventLine, Table
-from web.details import shorten
 from web.edition import Edition
 from web.evidence import amount_text, event_lines, sum_by_asset, sums_text
-from web.moments import MADE_UP_WORDS, evidence_href, evidence_text, genuine_text, is_made_up
 
 MOST_LINES = 150
 SIDES = {"debt": "debt repaid", "collateral": "collateral seized", "position": "position closed"}

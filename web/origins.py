@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
+from ledger.moments import block_words, is_made_up, shorten
 from ledger.numbers import finite, format_exact, format_exact_value, format_time, scale
 from ledger.pages import Place
 from ledger.tables import Metric, Reading
 from web.catalogue import describe, readings_of
 from web.contexts import Cell, Link, NumberPage, NumberPart, Spark, Table
-from web.details import detail_of, shorten, split_detail
+from web.details import detail_of, split_detail
 from web.documents import find_section, find_term
 from web.edition import Edition
 from web.figures import Figures, figure
 from web.frames import frame
 from web.home import worst_first
-from web.moments import block_words, is_made_up
 from web.sparks import spark
 
 MOST_READINGS = 120

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.kinds import FundKind, Role
+from ledger.layers import Behind, after_fund, has_fund
 from ledger.numbers import Rounding, finite, format_usd, format_value, scale
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details
 from ledger.tables import Metric
@@ -13,12 +14,11 @@ from web.absences import no_balance, no_composition, no_flows, no_losses
 from web.charts import BalanceLine, Marker, chart_balance, reference_in_asset
 from web.contexts import Cell, Chart, SegmentPart, Table
 from web.details import detail_of, rows_of, table_of
-from web.edition import Edition, has_fund
+from web.edition import Edition
 from web.evidence import LOSS_ROLES, event_lines
 from web.figures import Figures, band_word
 from web.flows import FLOW_ROLES, flow_table
 from web.home import worst_day
-from web.layers import Behind, after_fund
 from web.losses import liquidation_tables, loss_table, market_losses
 from web.sources import polling_table
 from web.words import Answer, answer_sentence

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from ledger.moments import is_made_up
 from ledger.numbers import format_count, format_duration, format_time
 from ledger.pages import Place, last_snapshots, list_reorgs
 from ledger.tables import Chain, Coverage
@@ -11,7 +12,6 @@ from web.contexts import Cell, StatusPage, Table
 from web.edition import Edition, SourceState
 from web.figures import Figures
 from web.frames import frame
-from web.moments import is_made_up
 
 MOST_HOLES = 100
 MOST_REORGS = 50

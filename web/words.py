@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ledger.kinds import Status
-from ledger.words import STATUSES
+from ledger.words import STATUSES, lowered
 from web.contexts import Badge, Figure
 
 PURPOSE = (
@@ -137,11 +137,6 @@ def _amount(figure: Figure) -> str:
 
 def _clause(reason: str) -> str:
     return reason.strip().rstrip(".") or NOT_COMPUTED
-
-
-def lowered(text: str) -> str:
-    """Lower first letter, unless the first word is an acronym or a name of several capitals."""
-    return text if len(text) > 1 and text[1].isupper() else text[:1].lower() + text[1:]
 
 
 def _after_at_best(note: str) -> str:

@@ -27,8 +27,8 @@ class AlertCursor(SQLModel, table=True):
         default=None, sa_type=BigInteger, sa_column_kwargs=said("Tip of the chain as the rules last saw it")
     )
     epoch: int = Field(default=0, sa_column_kwargs=said("Rollbacks of the chain that the rules have seen"))
-    computed_at: datetime | None = Field(
-        default=None, sa_type=UtcTime, sa_column_kwargs=said("Newest computation that the rules have seen")
+    moved_at: datetime = Field(
+        sa_type=UtcTime, sa_column_kwargs=said("Wall-clock time at which that tip was first seen")
     )
     ruled_at: datetime = Field(sa_type=UtcTime, sa_column_kwargs=said("Wall-clock time of the last look"))
 
@@ -42,10 +42,14 @@ class AlertState(SQLModel, table=True):
     chain_id: int = Field(foreign_key="chain.chain_id", sa_type=BigInteger, sa_column_kwargs=said("Chain it lives on"))
     phase: str = Field(sa_column_kwargs=said("AlertPhase"))
     count: int = Field(default=0, sa_column_kwargs=said("Readings in a row that argue for the next phase"))
-    level: int = Field(default=0, sa_column_kwargs=said("Worst level announced in this episode; 0: none"))
-    episode: str = Field(default="", sa_column_kwargs=said("Id of the episode; empty outside one"))
-    announced: Decimal | None = Field(
-        default=None, sa_type=ExactDecimal, sa_column_kwargs=said("Value that was last announced, or stood before")
+    level: int = Field(default=0, sa_column_kwargs=said("Worst level of this episode; 0: none"))
+    began: datetime | None = Field(
+        default=None, sa_type=UtcTime, sa_column_kwargs=said("Chain time at which this episode began; NULL outside one")
+    )
+    told: Decimal | None = Field(
+        default=None,
+        sa_type=ExactDecimal,
+        sa_column_kwargs=said("Value last announced; outside an episode the last read"),
     )
     seen_number: int | None = Field(
         default=None, sa_type=BigInteger, sa_column_kwargs=said("Block of the last reading taken")
@@ -54,7 +58,9 @@ class AlertState(SQLModel, table=True):
         default=None, sa_type=UtcTime, sa_column_kwargs=said("Chain time of the last reading taken")
     )
     episodes: list[str] = Field(
-        default_factory=list, sa_type=JSON, sa_column_kwargs=said("Chain times at which episodes of the last day began")
+        default_factory=list,
+        sa_type=JSON,
+        sa_column_kwargs=said("Chain times at which episodes of the last 30 days began"),
     )
     is_unstable: bool = Field(
         default=False, sa_column_kwargs=said("True while it changes so often that only the digest speaks of it")

@@ -85,10 +85,10 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger(), nullable=True, comment="Tip of the chain as the rules last saw it"),
         sa.Column("epoch", sa.Integer(), nullable=False, comment="Rollbacks of the chain that the rules have seen"),
         sa.Column(
-            "computed_at",
+            "moved_at",
             ledger.columns.UtcTime(),
-            nullable=True,
-            comment="Newest computation that the rules have seen",
+            nullable=False,
+            comment="Wall-clock time at which that tip was first seen",
         ),
         sa.Column("ruled_at", ledger.columns.UtcTime(), nullable=False, comment="Wall-clock time of the last look"),
         sa.ForeignKeyConstraint(
@@ -109,22 +109,24 @@ def upgrade() -> None:
         sa.Column("chain_id", sa.BigInteger(), nullable=False, comment="Chain it lives on"),
         sa.Column("phase", sqlmodel.sql.sqltypes.AutoString(), nullable=False, comment="AlertPhase"),
         sa.Column("count", sa.Integer(), nullable=False, comment="Readings in a row that argue for the next phase"),
-        sa.Column("level", sa.Integer(), nullable=False, comment="Worst level announced in this episode; 0: none"),
+        sa.Column("level", sa.Integer(), nullable=False, comment="Worst level of this episode; 0: none"),
         sa.Column(
-            "episode",
-            sqlmodel.sql.sqltypes.AutoString(),
-            nullable=False,
-            comment="Id of the episode; empty outside one",
+            "began",
+            ledger.columns.UtcTime(),
+            nullable=True,
+            comment="Chain time at which this episode began; NULL outside one",
         ),
         sa.Column(
-            "announced",
+            "told",
             ledger.columns.ExactDecimal(),
             nullable=True,
-            comment="Value that was last announced, or stood before",
+            comment="Value last announced; outside an episode the last read",
         ),
         sa.Column("seen_number", sa.BigInteger(), nullable=True, comment="Block of the last reading taken"),
         sa.Column("seen_time", ledger.columns.UtcTime(), nullable=True, comment="Chain time of the last reading taken"),
-        sa.Column("episodes", sa.JSON(), nullable=False, comment="Chain times at which episodes of the last day began"),
+        sa.Column(
+            "episodes", sa.JSON(), nullable=False, comment="Chain times at which episodes of the last 30 days began"
+        ),
         sa.Column(
             "is_unstable",
             sa.Boolean(),

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ledger.moments import MADE_UP_WORDS, block_words, evidence_href, evidence_text, moment
 from ledger.pages import EventRow
 from ledger.tables import Chain
 from tests.web.conftest import Reader
 from tests.web.inventor import digest
 from web.details import split_detail
-from web.moments import MADE_UP_WORDS, block_words, evidence_href, evidence_text, moment
 
 TIME = datetime(2021, 5, 19, 13, 28, 7, tzinfo=UTC)
 ROW = EventRow(

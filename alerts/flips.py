@@ -1,0 +1,184 @@
+"""Changes of state in words: one message a flip."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from alerts.book import Flip
+from alerts.drafts import Draft, Ground
+from alerts.machine import Said
+from alerts.message import Change, Evidence
+from alerts.scene import Scene, compose, iso, subject_line
+from alerts.thresholds import LevelRule, Rules
+from ledger.kinds import Severity
+from ledger.numbers import Rounding, format_amount, format_decimal, format_fraction, format_ratio
+
+
+@dataclass(frozen=True)
+class News:
+    """What is new: for the subject line, as a sentence, as numbers before and after; the fact page that proves it."""
+
+    short: str
+    sentence: str
+    change: Change | None
+    page: str
+
+
+Teller = Callable[[Flip, LevelRule, Scene], News]
+
+
+def draft_flip(flip: Flip, rules: Rules, scene: Scene) -> Draft | None:
+    """The announcement of a flip; None where its end is told by the digest alone."""
+    rule = rules.levels[flip.rule]
+    if flip.said is Said.ENDED and rule.recovered is None:
+        return None
+    event = rule.recovered if flip.said is Said.ENDED and rule.recovered else rule.event
+    severity = Severity.NOTICE if flip.said is Said.ENDED else rule.severity[flip.level - 1]
+    look, episode = flip.look, flip.episode(scene.subject)
+    news = _unstable(flip, rules, scene) if flip.said is Said.UNSTABLE else TELLERS[flip.rule](flip, rule, scene)
+    key = f"{event}:{scene.subject}:{iso(flip.began)}:{flip.said}:{flip.level}"
+    message = compose(
+        scene,
+        number=look.number,
+        time=look.time,
+        block_hash=look.block_hash,
+        key=key,
+        event=str(event),
+        severity=str(severity),
+        subject=subject_line(scene, news.short, look.time),
+        sentence=news.sentence,
+        changes=(news.change,) if news.change else (),
+        evidence=(Evidence(f"Read at {scene.at(look.number, look.time)}", news.page),),
+        limits=scene.limits(_bound(rule, flip)),
+        episode=episode,
+    )
+    ground = Ground(
+        f"{flip.rule}:{scene.subject}:{look.number}:{flip.said}", scene.chain.chain_id, look.number, look.block_hash
+    )
+    fund = scene.place.fund.slug if scene.place else None
+    return Draft(message, scene.subject, fund, scene.chain.chain_id, look.time, look.number, (ground,))
+
+
+def _bound(rule: LevelRule, flip: Flip) -> str:
+    """When the next word comes, so that silence can be read."""
+    if flip.said is Said.ENDED or rule.recovered is None:
+        return ""
+    return "Nothing more is sent until it gets worse or is over; the daily digest keeps naming it."
+
+
+def _unstable(flip: Flip, rules: Rules, scene: Scene) -> News:
+    most = rules.max_episodes_a_day
+    sentence = (
+        f"What this rule watches at {scene.name} began more than {most} times within 24 hours. "
+        "Until it calms down only the digest speaks of it."
+    )
+    return News("changes too often to be told each time", sentence, None, scene.fact_page("coverage"))
+
+
+def _coverage(flip: Flip, rule: LevelRule, scene: Scene) -> News:
+    look = flip.look
+    now, before = _ratio(look.value), _ratio(flip.before) if flip.before is not None else ""
+    at = scene.at(look.number, look.time)
+    if flip.said is Said.ENDED:
+        limit = f"{format_ratio(Decimal(str(rule.clear)))} or more, {rule.clear_after} readings in a row"
+        sentence = f"Coverage of {scene.name} is {now} again at {at}."
+    else:
+        limit = f"below {format_ratio(Decimal(str(rule.enter[flip.level - 1])))}"
+        verb = "fell further, to" if flip.said is Said.WORSENED else "fell to"
+        sentence = f"Coverage of {scene.name} {verb} {now} at {at}: it could pay less than its reference loss."
+    was = f" (was {before})" if before else ""
+    return News(f"coverage {now}{was}", sentence, Change("Coverage", before, now, limit), scene.fact_page("coverage"))
+
+
+def _depleted(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
+    found = scene.metrics.get("status")
+    why = f": {found.reason.rstrip('.')}" if found is not None and found.reason else ""
+    sentence = f"Nothing is left in {scene.name} to pay with at {scene.at(flip.look.number, flip.look.time)}{why}."
+    return News("depleted", sentence, Change("Status", "", "Depleted", "a fact"), scene.fact_page("status"))
+
+
+def _balance(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
+    look = flip.look
+    symbol = scene.place.asset.symbol if scene.place and scene.place.asset else ""
+    assert look.value is not None
+    assert look.compared is not None
+    assert look.hours is not None  # A drop has all three.
+    lost = (look.compared - look.value) / look.compared
+    share = format_fraction(round(lost, 3)) if lost <= 1 else "more than all of it"
+    hours = "an hour" if look.hours == 1 else f"{look.hours:g} hours"
+    before, after = format_amount(look.compared, symbol), format_amount(look.value, symbol, Rounding.DOWN)
+    sentence = (
+        f"The balance of {scene.name} dropped by {share} within {hours}: from {before} to {after}, "
+        f"at {scene.at(look.number, look.time)}."
+    )
+    limit = f"{share} within {hours}"
+    change = Change("Balance", before, after, limit)
+    short = f"balance down {share} within {hours}" if lost <= 1 else f"balance below zero within {hours}"
+    return News(short, sentence, change, scene.fact_page("gross_balance"))
+
+
+def _own_token(flip: Flip, rule: LevelRule, scene: Scene) -> News:
+    now = format_fraction(round(flip.look.value or Decimal(0), 3))
+    before = "" if flip.before is None else format_fraction(round(flip.before, 3))
+    sentence = (
+        f"{now} of the value of {scene.name} is in the platform's own token, which falls when the platform does, "
+        f"at {scene.at(flip.look.number, flip.look.time)}."
+    )
+    limit = f"above {format_fraction(Decimal(str(rule.enter[flip.level - 1])))}"
+    change = Change("Share of the own token", before, now, limit)
+    return News(f"{now} in the platform's own token", sentence, change, scene.fact_page("usable_value"))
+
+
+def _unreconciled(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
+    why = f": {flip.look.reason.rstrip('.')}" if flip.look.reason else ""
+    sentence = f"Recorded flows do not explain the balance of {scene.name}{why}."
+    return News("flows do not explain the balance", sentence, None, scene.fact_page("explained_share"))
+
+
+def _stale(flip: Flip, rule: LevelRule, scene: Scene) -> News:
+    age = _minutes(flip.look.value)
+    if flip.said is Said.ENDED:
+        sentence = f"Data of {scene.name} are current again: the newest block read is {age} old."
+        limit = f"up to {rule.clear_minutes:g} min"
+        return News("data are current again", sentence, Change("Age of the newest block", "", age, limit), "/status")
+    why = f" The source says: {flip.look.reason.rstrip('.')}." if flip.look.reason else ""
+    sentence = (
+        f"Nothing newer than {age} was read for {scene.name}. What is printed about it is old, and nothing new can be "
+        f"announced.{why}"
+    )
+    limit = f"older than {rule.minutes:g} min"
+    return News(f"data are {age} old", sentence, Change("Age of the newest block", "", age, limit), "/status")
+
+
+def _lagging(flip: Flip, rule: LevelRule, scene: Scene) -> News:
+    behind = _minutes(flip.look.value)
+    sentence = f"Our indexer is {behind} behind the head of {scene.name} that a provider names, and does not catch up."
+    change = Change("Behind the head", "", behind, f"more than {rule.minutes:g} min")
+    return News(f"indexer {behind} behind", sentence, change, "/status")
+
+
+def _disagreement(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
+    why = f": {flip.look.reason.rstrip('.')}" if flip.look.reason else ""
+    sentence = f"{scene.name} contradicts what was final, and indexing has stopped until a person decides{why}."
+    return News("sources disagree, indexing has stopped", sentence, None, "/status")
+
+
+TELLERS: dict[str, Teller] = {
+    "coverage_low": _coverage,
+    "depleted": _depleted,
+    "balance_dropped": _balance,
+    "own_token_high": _own_token,
+    "unreconciled": _unreconciled,
+    "data_stale": _stale,
+    "indexer_lagging": _lagging,
+    "source_disagreement": _disagreement,
+}
+
+
+def _ratio(value: Decimal | None) -> str:
+    return "unknown" if value is None else format_ratio(value)
+
+
+def _minutes(value: Decimal | None) -> str:
+    minutes = value or Decimal(0)
+    return f"{format_decimal(minutes, 0)} min" if minutes < 120 else f"{format_decimal(minutes / 60, 0)} h"

@@ -1,0 +1,82 @@
+"""From a chain to what event rules have to tell: facts nobody was told of, alone or as a burst."""
+
+from collections import defaultdict
+from collections.abc import Iterator, MutableMapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+from alerts.bursts import split_bursts
+from alerts.drafts import Draft
+from alerts.happenings import Happening, draft_happenings, group_key, name_happenings, share_of
+from alerts.watch import Watch
+from ledger.alerts import find_balance, find_parameter_before, list_happenings, list_told
+from ledger.kinds import AlertEvent
+from ledger.numbers import scale
+from ledger.pages import Place
+
+RECENT = timedelta(days=1)
+
+Shares = MutableMapping[str, Decimal | None]
+"""What was worked out of withdrawals that are too small to tell: they are looked at again and again."""
+
+
+def walk_events(watch: Watch, shares: Shares, *, is_full: bool) -> Iterator[Draft]:
+    """Announcements of facts since the chain went live; of the last day only, unless `is_full`."""
+    places = {place.segment_id: place for place in watch.places}
+    untold: dict[tuple[AlertEvent, int], list[Happening]] = defaultdict(list)
+    for one in list_untold(watch, places, is_full=is_full):
+        untold[one.event, one.row.segment_id].append(one)
+    for event in watch.rules.events:
+        for segment_id, place in places.items():
+            wanted = [_judged(watch, one, place, shares) for one in untold.get((event, segment_id), ())]
+            yield from _draft_bursts(watch, event, place, [one for one in wanted if one is not None])
+
+
+def list_untold(watch: Watch, places: dict[int, Place], *, is_full: bool) -> Iterator[Happening]:
+    """Facts that some rule speaks of and nobody was told of, in order of blocks."""
+    told = list_told(watch.session, watch.chain.chain_id)
+    return (one for one in list_named(watch, places, is_full=is_full) if one.key not in told)
+
+
+def list_named(watch: Watch, places: dict[int, Place], *, is_full: bool) -> Iterator[Happening]:
+    """Facts that some rule speaks of, told or not, in order of blocks."""
+    since = watch.cursor.live_since
+    after = since if is_full else max(since, watch.now - RECENT)
+    rows = list_happenings(watch.session, list(places), watch.rules.roles, after=after)
+    slugs = {segment_id: place.segment.slug for segment_id, place in places.items()}
+    return name_happenings(rows, slugs, watch.rules)
+
+
+def _judged(watch: Watch, one: Happening, place: Place, shares: Shares) -> Happening | None:
+    """The fact with what its message needs; None where the rule finds it too small."""
+    least = watch.rules.events[one.event].least_share
+    if least is None:
+        return one
+    if one.key not in shares:
+        balance = find_balance(watch.session, place, below=one.row.block_number)
+        before = None if balance is None else scale(balance.value_raw or 0, balance.decimals)
+        is_same_asset = place.asset is not None and one.row.asset_id == place.asset.id
+        shares[one.key] = share_of(one.row, before, place.asset) if is_same_asset else None
+    share = shares[one.key]
+    return None if share is None or share < Decimal(str(least)) else replace(one, share=share)
+
+
+def _draft_bursts(watch: Watch, event: AlertEvent, place: Place, untold: list[Happening]) -> Iterator[Draft]:
+    by_row = {id(one.row): one for one in untold}
+    groups, burst = split_bursts(
+        [one.row for one in untold],
+        watch.book.burst(event, place.segment.slug),
+        now=watch.now,
+        minutes=watch.rules.burst_minutes,
+    )
+    watch.book.keep_burst(event, place.segment.slug, burst)
+    for group in groups:
+        happenings = [_with_before(watch, by_row[id(row)]) for row in group]
+        yield draft_happenings(happenings, watch.rules.events[event], watch.scene(place), key=group_key(happenings))
+
+
+def _with_before(watch: Watch, one: Happening) -> Happening:
+    if "name" not in (one.row.detail or {}):
+        return one
+    return replace(one, before=find_parameter_before(watch.session, one.row))

@@ -1,0 +1,254 @@
+"""What the rules ask and write: their cursor and states, facts and numbers to judge, and what was announced.
+
+Nothing here commits: alerts, deliveries, states and the cursor that covers them are one transaction.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, exists, func, select, update
+from sqlmodel import Session, col
+
+from ledger.kinds import AlertEvent, ReadingName, Role
+from ledger.pages import Place
+from ledger.tables import Alert, AlertCursor, AlertEvidence, AlertState, Block, Fact, Metric, Reading, Reorg
+
+
+class HappeningRow(NamedTuple):
+    """One fact that an event rule looks at."""
+
+    segment_id: int
+    role: str
+    amount_raw: int | None
+    asset_id: int | None
+    account: str | None
+    market: str | None
+    block_number: int
+    block_time: datetime
+    block_hash: str
+    log_index: int
+    fact_no: int
+    tx_hash: str | None
+    since_number: int | None
+    detail: dict[str, Any] | None
+
+
+class NumberRow(NamedTuple):
+    """One published number of a segment, as a rule reads it."""
+
+    name: str
+    number: int
+    time: datetime
+    block_hash: str
+    value: Decimal | None
+    text: str | None
+    quality: str
+    detail: dict[str, Any] | None
+
+
+class BalanceRow(NamedTuple):
+    """A balance read at a block in its own asset; `value_raw` None is unknown."""
+
+    number: int
+    time: datetime
+    block_hash: str
+    value_raw: int | None
+    decimals: int
+
+
+class EvidenceRow(NamedTuple):
+    """A block that an alert stands on."""
+
+    alert_id: int
+    fact_key: str
+    block_number: int
+    block_hash: str
+
+
+def hold_cursor(session: Session, chain_id: int) -> AlertCursor | None:
+    """The rules' cursor of a chain, which nobody else moves until this transaction ends."""
+    return session.get(AlertCursor, chain_id, with_for_update=True)
+
+
+def list_cursors(session: Session) -> list[AlertCursor]:
+    """How far the rules have read each chain."""
+    return list(session.scalars(select(AlertCursor).order_by(col(AlertCursor.chain_id))))
+
+
+def list_states(session: Session, chain_id: int) -> dict[tuple[str, str], AlertState]:
+    """Where each rule stands with each subject of a chain, by (rule, subject)."""
+    rows = session.scalars(select(AlertState).where(col(AlertState.chain_id) == chain_id))
+    return {(state.rule, state.subject): state for state in rows}
+
+
+def find_fork(session: Session, chain_id: int, rollbacks: int) -> int | None:
+    """The lowest last common block of the chain's newest so many reorganisations."""
+    newest = (
+        select(col(Reorg.fork_number)).where(col(Reorg.chain_id) == chain_id).order_by(col(Reorg.id).desc())
+    ).limit(rollbacks)
+    return session.execute(select(func.min(newest.subquery().c.fork_number))).scalar()
+
+
+def list_happenings(
+    session: Session, segment_ids: Collection[int], roles: Sequence[Role], *, after: datetime
+) -> list[HappeningRow]:
+    """Facts of these roles in blocks later than a time, in order of blocks and logs."""
+    query = (
+        select(*(getattr(Fact, name) for name in HappeningRow._fields))
+        .where(
+            col(Fact.segment_id).in_(segment_ids),
+            col(Fact.role).in_([str(role) for role in roles]),
+            col(Fact.block_time) > after,
+        )
+        .order_by(col(Fact.block_number), col(Fact.log_index), col(Fact.fact_no), col(Fact.segment_id))
+    )
+    return [HappeningRow(*row) for row in session.execute(query)]
+
+
+def list_numbers(session: Session, segment_id: int, names: Sequence[str], *, above: int) -> list[NumberRow]:
+    """Published numbers at as-of blocks higher than `above`, by block; of several method versions the newest."""
+    query = (
+        select(
+            col(Metric.name),
+            col(Metric.as_of_number),
+            col(Metric.as_of_time),
+            col(Metric.as_of_hash),
+            col(Metric.value),
+            col(Metric.text),
+            col(Metric.quality),
+            col(Metric.detail),
+        )
+        .where(col(Metric.segment_id) == segment_id, col(Metric.name).in_(names), col(Metric.as_of_number) > above)
+        .order_by(col(Metric.as_of_number), col(Metric.method_version))
+    )
+    found = (NumberRow(*row) for row in session.execute(query))
+    return list({(row.name, row.number): row for row in found}.values())
+
+
+def find_last_number(session: Session, segment_id: int, *, until: datetime) -> int | None:
+    """The last block at or before a time that numbers of the segment stand on."""
+    query = select(func.max(col(Metric.as_of_number))).where(
+        col(Metric.segment_id) == segment_id, col(Metric.as_of_time) <= until
+    )
+    return session.execute(query).scalar()
+
+
+def list_balances(session: Session, place: Place, *, since: datetime) -> list[BalanceRow]:
+    """Balances of a segment in its own asset read at or after a time, by block."""
+    query = (
+        _balances(place)
+        .where(col(Reading.block_time) >= since)
+        .order_by(col(Reading.block_number), col(Reading.subject))
+    )
+    return [BalanceRow(*row) for row in session.execute(query)]
+
+
+def find_balance(session: Session, place: Place, *, below: int) -> BalanceRow | None:
+    """The last balance known in blocks lower than `below`."""
+    query = _balances(place).where(col(Reading.block_number) < below, col(Reading.value_raw).is_not(None))
+    found = session.execute(query.order_by(col(Reading.block_number).desc()).limit(1)).first()
+    return BalanceRow(*found) if found else None
+
+
+def _balances(place: Place) -> Select[Any]:
+    """The balance of a segment in its own asset."""
+    columns = ("block_number", "block_time", "block_hash", "value_raw", "decimals")
+    return select(*(getattr(Reading, name) for name in columns)).where(
+        col(Reading.segment_id) == place.segment_id,
+        col(Reading.name) == ReadingName.BALANCE,
+        col(Reading.subject).in_(["", place.asset.address] if place.asset else [""]),
+    )
+
+
+def find_parameter_before(session: Session, row: HappeningRow) -> str:
+    """What a parameter was set to before this fact set it; empty where no fact says so."""
+    query = (
+        select(col(Fact.detail))
+        .where(
+            col(Fact.segment_id) == row.segment_id,
+            col(Fact.role) == row.role,
+            col(Fact.market) == row.market if row.market else col(Fact.market).is_(None),
+            col(Fact.block_number) < row.block_number,
+        )
+        .order_by(col(Fact.block_number).desc(), col(Fact.log_index).desc())
+    )
+    name = (row.detail or {}).get("name")
+    earlier = (detail for detail in session.scalars(query) if detail and detail.get("name") == name)
+    return str(next(earlier, {}).get("value", ""))
+
+
+def is_announced(session: Session, key: str) -> bool:
+    """Whether an alert of that key is there."""
+    return session.execute(select(exists().where(col(Alert.key) == key))).scalar() is True
+
+
+def find_alert(session: Session, alert_id: int) -> Alert | None:
+    """One announcement."""
+    return session.get(Alert, alert_id)
+
+
+def list_told(session: Session, chain_id: int) -> set[str]:
+    """Keys of the facts of a chain that were announced and not taken back."""
+    query = _standing(select(col(AlertEvidence.fact_key))).where(col(AlertEvidence.chain_id) == chain_id)
+    return set(session.scalars(query))
+
+
+def list_vanished(session: Session, chain_id: int) -> list[EvidenceRow]:
+    """Evidence of standing alerts whose block a reorganisation took, by alert."""
+    columns = (getattr(AlertEvidence, name) for name in EvidenceRow._fields)
+    is_there = exists().where(
+        col(Block.chain_id) == col(AlertEvidence.chain_id), col(Block.hash) == col(AlertEvidence.block_hash)
+    )
+    query = (
+        _standing(select(*columns))
+        .where(col(AlertEvidence.chain_id) == chain_id, ~is_there)
+        .order_by(col(AlertEvidence.alert_id), col(AlertEvidence.fact_key))
+    )
+    return [EvidenceRow(*row) for row in session.execute(query)]
+
+
+def _standing(query: Select[Any]) -> Select[Any]:
+    """Only evidence of alerts that no later one takes back."""
+    taken_back = select(col(Alert.retracts)).where(col(Alert.retracts).is_not(None))
+    return query.where(col(AlertEvidence.alert_id).not_in(taken_back))
+
+
+def move_evidence(session: Session, row: EvidenceRow, *, number: int, block_hash: str) -> None:
+    """The same fact is in another block now."""
+    session.execute(
+        update(AlertEvidence)
+        .where(col(AlertEvidence.alert_id) == row.alert_id, col(AlertEvidence.fact_key) == row.fact_key)
+        .values(block_number=number, block_hash=block_hash)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def count_retractions(session: Session, alert_key: str) -> int:
+    """How often an announcement of this key, or of the same again, was taken back."""
+    mine = (col(Alert.key) == alert_key) | col(Alert.key).startswith(f"{alert_key}#", autoescape=True)
+    of_this = select(col(Alert.id)).where(mine)
+    query = select(func.count()).select_from(Alert).where(col(Alert.retracts).in_(of_this))
+    return session.execute(query).scalar() or 0
+
+
+def list_announced(session: Session, *, after: datetime, until: datetime, chain_ids: Collection[int]) -> list[Alert]:
+    """What was announced of these chains and happened in after < time ≤ until, oldest first; digests left out."""
+    query = (
+        select(Alert)
+        .where(
+            col(Alert.happened_at) > after,
+            col(Alert.happened_at) <= until,
+            col(Alert.chain_id).in_(chain_ids),
+            col(Alert.event).not_in([AlertEvent.DIGEST_DAILY, AlertEvent.DIGEST_WEEKLY]),
+        )
+        .order_by(col(Alert.happened_at), col(Alert.id))
+    )
+    return list(session.scalars(query))
+
+
+def latest_announced(session: Session, limit: int) -> list[Alert]:
+    """The newest announcements, newest first."""
+    query = select(Alert).order_by(col(Alert.happened_at).desc(), col(Alert.id).desc()).limit(limit)
+    return list(session.scalars(query))

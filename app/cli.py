@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.alert_commands import alert
 from app.failures import CommandError, Exit, OneLineErrors, exit_code_table
 from app.logs import start_logging
 from app.settings import Settings, load_settings
@@ -41,6 +42,7 @@ database = typer.Typer(
 Example: [cyan]backstop db upgrade[/]""",
 )
 cli.add_typer(database, name="db", rich_help_panel=PARTS)
+cli.add_typer(alert, name="alert", rich_help_panel=PARTS)
 cli.add_typer(upkeep)
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error and every log line.")]
@@ -225,6 +227,19 @@ def serve_site(ctx: typer.Context, *, host: Host = None, port: Port = None) -> N
     from app import pipeline
 
     pipeline.serve_command(settings_of(ctx, host=host, port=port))
+
+
+@cli.command("worker", rich_help_panel=PARTS)
+def announce_and_send(ctx: typer.Context) -> None:
+    """Announces and sends, without indexing: rules, outbox, heartbeat. Several may share one Postgres.
+
+    Example: [cyan]BACKSTOP_PUBLIC_URL=https://backstop.example backstop worker[/]
+
+    Next: /alerts/log shows what was announced; [cyan]backstop alert list[/] what was sent.
+    """
+    from app import alert_desk
+
+    alert_desk.worker_command(settings_of(ctx))
 
 
 @cli.command("publish", rich_help_panel=PARTS)

@@ -4,30 +4,36 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from app.alerting import DELIVER, RULES, Ways, opened_alerts
 from app.databases import opened_ledger
+from app.demo_post import DemoPost, demo_post, enter_reader
 from app.failures import CommandError, Exit
 from app.indexing import Follower, failure_line, index_until_stopped, opened_chains, register
-from app.pipeline import compute, compute_with_bars, publish_to, show_published, site_up
+from app.pipeline import compute, compute_with_bars, publish_to, show_published, site_config, site_up
 from app.providers import Plan
 from app.recordings import IMPORTS, ReplayOptions, list_recordings, load_replays, make_import
 from app.schedule import Job, JobRunner, in_thread, stopped_by_signals
 from app.screens import Stopwatch, chain_bars, play_bar, say, screen
-from app.server import open_socket
+from app.server import open_socket, serving
 from app.settings import Settings, sqlite_url
 from app.summary import show_segments
 from indexer.registry import FUNDS, load_funds, merged
 from indexer.replay.node import Replay, running_node
 from indexer.replay.recording import SUFFIX
 from indexer.sync import ChainOutcome, SyncOptions
+from ledger.clock import system_clock
 from ledger.pages import asking, list_chains
-from ledger.writer import LedgerWriter
+from ledger.writer import LedgerWriter, PhaseHook, no_phase
+from web.edition import SiteConfig
+from web.inbox import MAIL
+from web.site import create_site
 
 CRASH = "crash-2021-05-simulated"
 CRASH_EVE = datetime(2021, 5, 17, tzinfo=UTC)
@@ -54,9 +60,12 @@ def play_once(settings: Settings, out: Path) -> None:
             outcomes = index_history(ready)
         with watch.step("compute"):
             compute_with_bars(ready.engine)
+        with watch.step("alerts"):
+            told = announce_once(ready.engine, settings)
         with watch.step("publish"):
             published = publish_to(ready.engine, settings, out)
         show_segments(ready.engine, "The funds at the end of their recordings")
+        say(told)
         show_published(published, out)
         screen().print(watch.line())
         refuse_failed(outcomes, ready.plan)
@@ -65,8 +74,9 @@ def play_once(settings: Settings, out: Path) -> None:
 def play_paced(settings: Settings) -> None:
     """History up to the eve of the crash at once, then the week in minutes while the site is up."""
     listening = open_socket(settings.host, settings.port)
+    here = listening.getsockname()[:2]
     watch = Stopwatch()
-    with stage(settings, "demo.sqlite", until=CRASH_EVE) as ready:
+    with stage(settings, "demo.sqlite", until=CRASH_EVE) as ready, demo_post(reached(here)) as post:
         with watch.step("index"):
             outcomes = index_history(ready)
         with watch.step("compute"):
@@ -74,10 +84,38 @@ def play_paced(settings: Settings) -> None:
         show_segments(ready.engine, f"The funds on the eve of the crash, {CRASH_EVE:%d %B %Y}")
         say(watch.line())
         refuse_failed(outcomes, ready.plan)
-        with site_up(ready.engine, settings, listening=listening) as address:
-            screen().print(f"\nThe site is up: [bold]{address.url}[/]  (Ctrl-C stops it)\n")
-            asyncio.run(play_week(ready, settings.replay_seconds))
+        enter_reader(ready.engine, system_clock())
+        config = replace(site_config(settings), subscribe=post.subscribe, inbox=post)
+        with site_up(ready.engine, settings, listening=listening, config=config) as address:
+            screen().print(f"\nThe site is up: [bold]{address.url}[/]  (Ctrl-C stops it)")
+            screen().print(f"What it announces: {address.url}/alerts/log   its mail: {address.url}{MAIL}\n")
+            site_url = str(settings.public_url or address.url).rstrip("/")
+            asyncio.run(play_week(ready, settings, post, site_url=site_url))
     say("stopped")
+
+
+def reached(here: tuple[str, int]) -> tuple[str, int]:
+    """Where this machine reaches a socket of its own that may listen everywhere."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(here[0], here[0]), here[1]
+
+
+def announce_once(engine: Engine, settings: Settings) -> str:
+    """Announces the week and sends it to the demo's own reader; what was sent, in words."""
+    enter_reader(engine, system_clock())
+    inbox = open_socket("127.0.0.1", 0)
+    with demo_post(inbox.getsockname()[:2]) as post:
+        config = SiteConfig(subscribe=post.subscribe, inbox=post)
+        with serving(create_site(engine, system_clock, config), inbox) as address:
+            asyncio.run(rule_and_send(engine, settings, post.ways, site_url=address.url))
+        return f"Announced: {len(post.mails())} mails and {len(post.calls())} webhook calls were sent and caught"
+
+
+async def rule_and_send(engine: Engine, settings: Settings, ways: Ways, *, site_url: str) -> None:
+    """Asks the reader's webhook whether it is there, announces, and sends what was announced."""
+    async with opened_alerts(engine, settings, ways, site_url=site_url, live_since={CRASH: CRASH_EVE}) as jobs:
+        work = {job.name: job.run for job in jobs}
+        for name in (DELIVER, RULES, DELIVER):
+            await work[name]()
 
 
 @contextmanager
@@ -166,14 +204,26 @@ class Tips:
             self._computed = tips
 
 
-async def play_week(ready: Stage, seconds: float) -> None:
-    """Moves the crash on, follows and computes, until a signal; at its end the site just stays up."""
+async def play_week(
+    ready: Stage, settings: Settings, post: DemoPost, *, site_url: str, phase: PhaseHook = no_phase
+) -> None:
+    """Moves the crash on, follows, computes and announces, until a signal; at its end the site just stays up."""
     stop = asyncio.Event()
-    with stopped_by_signals(stop.set), LedgerWriter(ready.engine) as writer, play_bar() as show:
-        async with opened_chains(writer, ready.plan) as followers:
-            runner = JobRunner()
+    runner = JobRunner()
+    alerts = opened_alerts(
+        ready.engine,
+        settings,
+        post.ways,
+        site_url=site_url,
+        live_since={CRASH: CRASH_EVE},
+        when_told=partial(runner.hurry, DELIVER),
+    )
+    with stopped_by_signals(stop.set), LedgerWriter(ready.engine, phase=phase) as writer, play_bar() as show:
+        async with opened_chains(writer, ready.plan) as followers, alerts as alert_jobs:
+            for job in alert_jobs:
+                runner.add(job)
             if CRASH in ready.replays:
-                week = Week(ready.replays[CRASH], seconds)
+                week = Week(ready.replays[CRASH], settings.replay_seconds)
                 runner.add(Job("play", partial(play_on, week, show), STEP_SECONDS))
             options = SyncOptions(until_head=False, poll_seconds=POLL_SECONDS)
             for follower in followers:

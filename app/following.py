@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from app.alerting import DELIVER, Ways, check_settings, opened_alerts
 from app.databases import opened_ledger
 from app.indexing import Follower, ProgressLines, failure_line, opened_chains, register
 from app.pipeline import compute, publish_to, site_up
@@ -25,6 +26,7 @@ COMPUTE = "compute"
 
 def run_everything(settings: Settings, *, chains: Sequence[str], may_upgrade: bool) -> None:
     """Starts on an empty machine, goes on where it stopped elsewhere; returns after SIGTERM or Ctrl-C."""
+    check_settings(settings)
     plan = load_plan(settings, chains)
     with opened_ledger(settings, may_upgrade=may_upgrade) as engine:
         register(engine, plan)
@@ -33,22 +35,26 @@ def run_everything(settings: Settings, *, chains: Sequence[str], may_upgrade: bo
             line = (
                 f"Backstop is at {address.url}, following {len(plan.registry.funds)} funds on {names}. Ctrl-C stops it."
             )
-            asyncio.run(follow(engine, plan, settings, greeting=line))
+            site_url = str(settings.public_url or address.url).rstrip("/")
+            asyncio.run(follow(engine, plan, settings, greeting=line, site_url=site_url))
     say("stopped; the next start goes on from here")
 
 
-async def follow(engine: Engine, plan: Plan, settings: Settings, *, greeting: str) -> None:
-    """All jobs until a signal: a chain each, then compute and publish. Says `greeting` once it can be stopped."""
+async def follow(engine: Engine, plan: Plan, settings: Settings, *, greeting: str, site_url: str) -> None:
+    """All jobs until a signal: a chain each, compute, publish, alerts. Says `greeting` once it can be stopped."""
     stop = asyncio.Event()
     with stopped_by_signals(stop.set), LedgerWriter(engine) as writer:
         say(greeting)  # Not before signals are heard: whoever reads it may stop us at once.
-        async with opened_chains(writer, plan) as followers:
-            runner = JobRunner()
+        runner = JobRunner()
+        alerts = opened_alerts(
+            engine, settings, Ways(settings.smtp_url), site_url=site_url, when_told=partial(runner.hurry, DELIVER)
+        )
+        async with opened_chains(writer, plan) as followers, alerts as alert_jobs:
             progress = ProgressLines(when_complete=partial(runner.hurry, COMPUTE))
             for follower in followers:
                 run = partial(follow_chain, follower, plan, settings=settings, progress=progress)
                 runner.add(Job(f"index {follower.slug}", run, settings.retry_seconds))
-            for job in later_jobs(engine, settings):
+            for job in (*later_jobs(engine, settings), *alert_jobs):
                 runner.add(job)
             await runner.run_until(stop, grace_seconds=settings.stop_seconds)
 

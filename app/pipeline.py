@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from app.alerting import Ways, subscribe_config
 from app.databases import opened_ledger
 from app.schedule import wait_until_stopped
 from app.screens import Column, Stopwatch, record_bars, say, show_table
@@ -33,16 +34,19 @@ def compute_with_bars(engine: Engine) -> ComputeSummary:
         return compute(engine, heard=bars.by_name)
 
 
-def site_config(settings: Settings) -> SiteConfig:
+def site_config(settings: Settings, ways: Ways | None = None) -> SiteConfig:
     """What the site must know of where it stands; without a public address links stay relative to the host."""
-    return SiteConfig(site_url=str(settings.public_url or "").rstrip("/"))
+    subscribe = subscribe_config(ways or Ways(settings.smtp_url))
+    return SiteConfig(site_url=str(settings.public_url or "").rstrip("/"), subscribe=subscribe)
 
 
 @contextmanager
-def site_up(engine: Engine, settings: Settings, *, listening: socket.socket | None = None) -> Iterator[Address]:
+def site_up(
+    engine: Engine, settings: Settings, *, listening: socket.socket | None = None, config: SiteConfig | None = None
+) -> Iterator[Address]:
     """The site on its port (or on a socket that listens already) while the block runs; raises PortError."""
     taken = listening or open_socket(settings.host, settings.port)
-    with serving(create_site(engine, system_clock, site_config(settings)), taken) as address:
+    with serving(create_site(engine, system_clock, config or site_config(settings)), taken) as address:
         yield address
 
 

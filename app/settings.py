@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AnyHttpUrl, AnyUrl, Field, UrlConstraints, ValidationError, field_validator
+from pydantic import AnyHttpUrl, AnyUrl, Field, SecretStr, UrlConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
@@ -33,6 +33,12 @@ FIXES = {
     "publish_dir": "name a directory that Backstop may create and write to, or leave it out",
     "replay_seconds": "write seconds, 10 or more",
     "stop_seconds": "write seconds, 1 or more",
+    "smtp_url": "write smtp://USER:PASSWORD@HOST:587, smtps://HOST, or leave it out to send no mail",
+    "mail_from": "write one address, such as Backstop <alerts@backstop.example>",
+    "mail_bounces": "write one address that accepts additions after a plus, or leave it out",
+    "operator_urls": 'write JSON, a name to an apprise address: {"on-call": "slack://…"}',
+    "heartbeat_url": "write the whole address that your watchdog gave you, or leave it out",
+    "alert_seconds": "write seconds, 0.2 or more",
 }
 
 
@@ -100,6 +106,29 @@ class Settings(BaseSettings):
     )
     stop_seconds: float = Field(
         default=20.0, ge=1, description="Seconds `backstop run` gives a running job to finish after SIGTERM"
+    )
+
+    smtp_url: str | None = Field(
+        default=None,
+        description="Mail server that sends our messages: smtp://… or smtps://…; left out, no mail is sent",
+    )
+    mail_from: str = Field(
+        default="Backstop <alerts@localhost>", description="Sender of our messages, as people see it"
+    )
+    mail_bounces: str | None = Field(
+        default=None,
+        description="Mailbox that failures are returned to, the message after a plus: `backstop alert bounce` reads it",
+    )
+    operator_urls: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Channels of whoever runs Backstop as JSON, name to apprise address; needs backstop[operators]",
+    )
+    heartbeat_url: AnyHttpUrl | None = Field(
+        default=None,
+        description="Address asked once a minute while rules and sender work: a watchdog alarms when it falls silent",
+    )
+    alert_seconds: float = Field(
+        default=1.0, ge=0.2, description="Seconds between two looks of the rules and of the sender"
     )
 
     @field_validator("log_level", "log_format", mode="before")

@@ -14,6 +14,7 @@ from ledger.database import reading
 from ledger.errors import LedgerUnreachableError
 from ledger.kinds import ReadingName, Role, SnapshotKind
 from ledger.tables import (
+    Alert,
     Asset,
     Block,
     Chain,
@@ -294,7 +295,7 @@ def list_reorgs(session: Session, limit: int) -> list[Reorg]:
 
 
 def ledger_marker(session: Session) -> tuple[object, ...]:
-    """A value that changes when chains, funds or metrics do: what a cache of pages may be keyed by."""
+    """A value that changes when chains, funds, metrics or alerts do: what a cache of pages may be keyed by."""
     chains = session.execute(
         select(
             col(Chain.chain_id),
@@ -310,7 +311,8 @@ def ledger_marker(session: Session) -> tuple[object, ...]:
     )
     funds = session.execute(select(col(Fund.slug), col(Fund.file_digest)).order_by(col(Fund.slug)))
     computed = session.execute(select(func.max(col(Metric.computed_at)))).scalar()
-    return (tuple(tuple(row) for row in chains), tuple(tuple(row) for row in funds), computed)
+    announced = session.execute(select(func.max(col(Alert.id)))).scalar()
+    return (tuple(tuple(row) for row in chains), tuple(tuple(row) for row in funds), computed, announced)
 
 
 def market_details(session: Session, segment_id: int) -> dict[str, dict[str, object]]:

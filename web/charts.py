@@ -28,7 +28,9 @@ class Size:
     ticks: int
 
 
-WIDE, NARROW = Size(900, 280, 6), Size(340, 240, 3)
+WIDE, NARROW, MAIL = Size(900, 280, 6), Size(340, 240, 3), Size(560, 220, 4)
+PLAIN = {"accent": "#0b6aa8", "short": "#b3360a", "ink": "#1b1c1f", "muted": "#5a5f68", "line": "#dedbd4"}
+"""The light theme's colours for pictures, which no style sheet reaches."""
 MOST_POINTS = 1000
 HOLE_PERIODS = 3
 """A pause longer than this many periods of reading breaks the line."""
@@ -65,13 +67,32 @@ def chart_balance(line: BalanceLine, chart_id: str) -> Chart | None:
     known = [point for run in runs for point in run]
     if len(known) < 2:
         return None
-    share = MOST_POINTS / len(known)
-    drawn = [decimate(run, max(4, int(len(run) * share))) if share < 1 else run for run in runs]
     title = f"Balance in {line.symbol} through time"
-    specification = _specification(line, drawn)
+    specification = _specification(line, _decimated(runs, MOST_POINTS / len(known)))
     wide = render(_sized(specification, WIDE), chart_id, title)
     narrow = render(_sized(specification, NARROW), f"{chart_id}-narrow", title)
     return Chart(wide, narrow, _caption(line, known, len(runs)))
+
+
+def picture_balance(line: BalanceLine) -> bytes | None:
+    """The same drawing as a PNG for mails, in plain colours on white; None with fewer than two readings."""
+    runs = split_runs(line.points)
+    n_known = sum(map(len, runs))
+    if n_known < 2:
+        return None
+    import vl_convert  # noqa: PLC0415  225 MB: loaded by the first chart only.
+
+    text = json.dumps(_sized(_specification(line, _decimated(runs, MOST_POINTS / n_known)), MAIL))
+    for name, colour in PLAIN.items():
+        text = text.replace(f"var(--{name})", colour)
+    text = text.replace('"background": "transparent"', '"background": "#ffffff"').replace('"inherit"', '"sans-serif"')
+    picture: bytes = vl_convert.vegalite_to_png(text, scale=2, format_locale=_LOCALE)
+    return picture
+
+
+def _decimated(runs: Sequence[list[Point]], share: float) -> list[list[Point]]:
+    """Runs with that share of their points, where it is below 1."""
+    return [decimate(run, max(4, int(len(run) * share))) if share < 1 else run for run in runs]
 
 
 def split_runs(points: Sequence[Point]) -> list[list[Point]]:

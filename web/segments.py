@@ -146,16 +146,23 @@ def cut_words(cut: Mapping[str, Any]) -> str:
 
 
 def _chart(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> tuple[Chart | None, str]:
-    if place.asset is None:
+    line = balance_line(edition, place, figures, losses)
+    if line is None:
         return None, no_balance(figures)
+    chart = chart_balance(line, f"balance-{place.segment.slug.replace('/', '-')}")
+    return chart, "" if chart else "Too few balances were read to draw a line."
+
+
+def balance_line(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> BalanceLine | None:
+    """What a segment's balance chart is drawn from; None where it has no balance of its own."""
+    if place.asset is None:
+        return None
     points = balance_series(edition.session, place)
     loss = figures.metric("reference_loss")
     price = _price(edition, place, loss.as_of_number) if loss is not None else None
     reference = reference_in_asset(finite(loss.value) if loss is not None else None, price)
     label = f"reference loss {figures('reference_loss').text}" if reference is not None else ""
-    line = BalanceLine(points, place.asset.symbol, reference, label, _markers(edition, place, losses))
-    chart = chart_balance(line, f"balance-{place.segment.slug.replace('/', '-')}")
-    return chart, "" if chart else "Too few balances were read to draw a line."
+    return BalanceLine(points, place.asset.symbol, reference, label, _markers(edition, place, losses))
 
 
 def _price(edition: Edition, place: Place, number: int) -> Decimal | None:

@@ -107,7 +107,7 @@ class Delivery(SQLModel, table=True):
     detail: Json | None = Field(default=None, sa_type=JSON, sa_column_kwargs=said("What else the message is made of"))
     state: str = Field(sa_column_kwargs=said("DeliveryState"))
     state_reason: str = Field(default="", sa_column_kwargs=said("Why it failed or was dropped"))
-    attempts: int = Field(default=0, sa_column_kwargs=said("Attempts made"))
+    attempts: int = Field(default=0, sa_column_kwargs=said("Attempts made since it was ordered, or ordered again"))
     next_at: datetime = Field(sa_type=UtcTime, sa_column_kwargs=said("When it is due (again)"))
     claimed_by: str | None = Field(default=None, sa_column_kwargs=said("Sender that works on it"))
     claimed_until: datetime | None = Field(

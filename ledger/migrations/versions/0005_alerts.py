@@ -270,7 +270,9 @@ def upgrade() -> None:
         sa.Column(
             "state_reason", sqlmodel.sql.sqltypes.AutoString(), nullable=False, comment="Why it failed or was dropped"
         ),
-        sa.Column("attempts", sa.Integer(), nullable=False, comment="Attempts made"),
+        sa.Column(
+            "attempts", sa.Integer(), nullable=False, comment="Attempts made since it was ordered, or ordered again"
+        ),
         sa.Column("next_at", ledger.columns.UtcTime(), nullable=False, comment="When it is due (again)"),
         sa.Column("claimed_by", sqlmodel.sql.sqltypes.AutoString(), nullable=True, comment="Sender that works on it"),
         sa.Column(

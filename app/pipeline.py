@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -81,7 +82,8 @@ def publish_command(settings: Settings, directory: Path) -> None:
 
 def publish_to(engine: Engine, settings: Settings, directory: Path) -> PublishSummary:
     """The static tree of what the ledger says now."""
-    return publish(engine, system_clock, directory, site_config(settings))
+    # Nobody answers the forms of a static copy.
+    return publish(engine, system_clock, directory, replace(site_config(settings), subscribe=None))
 
 
 def show_published(done: PublishSummary, directory: Path) -> None:

@@ -40,7 +40,10 @@ def open_engine(url: str) -> Engine:
             )
         terms = TERMS[parsed.get_backend_name()]
         terms = {name: value for name, value in terms.items() if name not in parsed.query}
-        engine = create_engine(parsed, pool_pre_ping=True, json_serializer=json_text, connect_args=terms)
+        # Errors quote the statement: what it was given may be somebody's address, and errors are logged.
+        engine = create_engine(
+            parsed, pool_pre_ping=True, json_serializer=json_text, connect_args=terms, hide_parameters=True
+        )
     except (ArgumentError, NoSuchModuleError) as error:
         raise LedgerUnreachableError(
             f"BACKSTOP_DATABASE_URL is not a database URL ({error}): use sqlite:///FILE or postgresql://…"

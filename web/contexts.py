@@ -311,3 +311,85 @@ class ErrorPage:
     icon: Annotated[str, "path of the icon"]
     title: Annotated[str, "what happened"]
     message: Annotated[str, "what it means and what to do"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing to tick or to choose."""
+
+    value: Annotated[str, "what the form sends"]
+    text: Annotated[str, "what it is, in words"]
+    is_chosen: Annotated[bool, "ticked already"]
+    note: Annotated[str, "what it means; may be empty"] = ""
+
+
+@dataclass(frozen=True)
+class WishForm:
+    """What somebody wants to hear, to be filled in."""
+
+    address: Annotated[str, "what was typed as e-mail address"]
+    funds: Annotated[tuple[tuple[str, tuple[Choice, ...]], ...], "groups of funds; none ticked is all"]
+    events: Annotated[tuple[tuple[str, tuple[Choice, ...]], ...], "groups of events; none ticked is all"]
+    least: Annotated[tuple[Choice, ...], "least severity, one of them"]
+    digest: Annotated[tuple[Choice, ...], "how often a digest comes, one of them"]
+
+
+@dataclass(frozen=True)
+class AlertsPage:
+    """What can be had: feeds, mails, webhooks."""
+
+    frame: Annotated[Frame, "around the page"]
+    form: Annotated[WishForm | None, "None where nobody can subscribe"]
+    mistakes: Annotated[tuple[tuple[str, str], ...], "id of a field, and what is wrong with it"] = ()
+
+
+@dataclass(frozen=True)
+class Button:
+    """A form of one button."""
+
+    text: Annotated[str, "what it does"]
+    action: Annotated[str, "where it posts to"]
+    fields: Annotated[tuple[tuple[str, str], ...], "what it posts: names and values"]
+
+
+@dataclass(frozen=True)
+class StepPage:
+    """One step on a link's way: what it would do, or what was done."""
+
+    frame: Annotated[Frame, "around the page"]
+    sentences: Annotated[tuple[str, ...], "what it means"]
+    facts: Annotated[tuple[tuple[str, str], ...], "what it is about: word and value"] = ()
+    buttons: Annotated[tuple[Button, ...], "what can be done now, the main thing first"] = ()
+    link: Annotated[Link | None, "where to go on"] = None
+    typed: Annotated[str | None, "what was typed to order a new link; None where none can be ordered"] = None
+    mistakes: Annotated[tuple[tuple[str, str], ...], "id of a field, and what is wrong with it"] = ()
+
+
+@dataclass(frozen=True)
+class OwnLine:
+    """One line of a table on somebody's own page."""
+
+    cells: Annotated[tuple[str, ...], "texts in the order of the table's heads"]
+    buttons: Annotated[tuple[Button, ...], "what can be done with it"]
+
+
+@dataclass(frozen=True)
+class ManagePage:
+    """Somebody's own page."""
+
+    frame: Annotated[Frame, "around the page"]
+    token: Annotated[str, "what lets the reader act"]
+    address: Annotated[str, "e-mail address"]
+    notice: Annotated[str, "what was just done; may be empty"]
+    secret: Annotated[str, "a webhook's new secret, shown once; else empty"]
+    mistakes: Annotated[tuple[tuple[str, str], ...], "id of a field, and what is wrong with it"]
+    state: Annotated[str, "whether messages come, in words"]
+    buttons: Annotated[tuple[Button, ...], "what can be done with the address"]
+    form: Annotated[WishForm, "what they want to hear"]
+    mutes: Annotated[tuple[OwnLine, ...], "what is muted, until when"]
+    webhooks: Annotated[tuple[OwnLine, ...], "address and state"]
+    url: Annotated[str, "what was typed as address of a new webhook"]
+    has_room: Annotated[bool, "true while webhooks can be added here"]
+    log: Annotated[tuple[OwnLine, ...], "last messages, the newest first: time, message, address, state"]
+    export: Annotated[Button, "everything that is kept of them"]
+    delete: Annotated[Button, "deletes it all"]

@@ -26,6 +26,7 @@ from ledger.pages import (
 )
 from ledger.tables import Asset, Chain, Coverage, Metric, Price, Reading
 from ledger.words import chain_title, kind_words
+from web.caught import Inbox
 from web.contexts import Replay
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -54,6 +55,8 @@ class SiteConfig:
     """Directory with methodology.md and glossary.md."""
     subscribe: SubscribeConfig | None = None
     """None: nobody can subscribe here; feeds are all there is."""
+    inbox: Inbox | None = None
+    """Only the demo has one: what it sent, to look at."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""The routes: one a page and one a JSON twin, all of them reads; paths are as wide as slugs and no wider."""
+"""The routes of pages and JSON twins, all of them reads; which pages there are, only the press knows."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
@@ -12,6 +13,7 @@ Slug = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]*$", max_length=100)]
 Metric = Annotated[str, Path(pattern="^[a-z0-9_]+$", max_length=100)]
 
 FRESH = "public, max-age=60, stale-while-revalidate=600"
+OVERDUE = timedelta(minutes=10)
 FOREVER = "public, max-age=31536000, immutable"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Response])
 
@@ -36,7 +38,7 @@ def is_known(request: Request, sheet: Sheet) -> bool:
 
 
 def create_router(press: Press) -> APIRouter:
-    """All pages of one press."""
+    """The JSON twins, which the API documents, and how the site itself stands."""
     router = APIRouter()
     add_fixed(router, press)
     add_funds(router, press)
@@ -46,6 +48,27 @@ def create_router(press: Press) -> APIRouter:
         """Whether the ledger answers."""
         press.check()
         return Response("ok\n", media_type="text/plain", headers={"Cache-Control": "no-store"})
+
+    @route(router, "/readyz", include_in_schema=False)
+    def readyz() -> Response:
+        """Whether the site answers and messages leave: 503 where one has been due for OVERDUE."""
+        since = press.waiting_since()
+        if since is not None and press.now - since > OVERDUE:
+            text = f"a message has been due since {since:%Y-%m-%dT%H:%M:%SZ}: is a sender running?\n"
+            return Response(text, 503, {"Cache-Control": "no-store"}, media_type="text/plain")
+        return Response("ok\n", media_type="text/plain", headers={"Cache-Control": "no-store"})
+
+    return router
+
+
+def create_page_router(press: Press) -> APIRouter:
+    """Every page, feed and file that the press knows, by its path; it stands last, for it takes what others left."""
+    router = APIRouter()
+
+    @route(router, "/{path:path}", include_in_schema=False)
+    def page(request: Request) -> Response:
+        """Whatever the press has under that path."""
+        return answer(press, request)
 
     return router
 
@@ -63,44 +86,23 @@ def route(router: APIRouter, *paths: str, include_in_schema: bool = True) -> Cal
 
 
 def add_fixed(router: APIRouter, press: Press) -> None:
-    """Pages without parameters."""
+    """Twins of pages without parameters."""
 
-    @route(router, "/funds.json", "/events.json", "/status.json")
+    @route(router, "/funds.json", "/events.json", "/status.json", "/alerts/log.json")
     def fixed_twin(request: Request) -> Response:
         """A JSON twin of a page without parameters."""
         return answer(press, request)
 
-    @route(router, "/", "/events", "/events.atom", "/status", include_in_schema=False)
-    @route(router, "/methodology", "/methodology/changelog", "/glossary", include_in_schema=False)
-    def fixed_page(request: Request) -> Response:
-        """A page without parameters."""
-        return answer(press, request)
-
-    @route(router, "/static/{name}", include_in_schema=False)
-    def static(request: Request) -> Response:
-        """The style sheet and the icon."""
-        return answer(press, request)
-
 
 def add_funds(router: APIRouter, press: Press) -> None:
-    """Pages of one fund; a twin stands before its page, whose pattern would match it too."""
+    """Twins of the pages of one fund."""
 
     @route(router, "/funds/{slug}.json")
     def fund_twin(request: Request, slug: Slug) -> Response:
         """One fund with everything its page shows."""
         return answer(press, request)
 
-    @route(router, "/funds/{slug}", include_in_schema=False)
-    def fund(request: Request, slug: Slug) -> Response:
-        """One fund."""
-        return answer(press, request)
-
     @route(router, "/funds/{slug}/facts/{metric}.json")
     def number_twin(request: Request, slug: Slug, metric: Metric) -> Response:
-        """Where one number comes from."""
-        return answer(press, request)
-
-    @route(router, "/funds/{slug}/facts/{metric}", include_in_schema=False)
-    def number(request: Request, slug: Slug, metric: Metric) -> Response:
         """Where one number comes from."""
         return answer(press, request)

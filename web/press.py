@@ -3,24 +3,30 @@
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from ledger.clock import Clock
+from ledger.outbox import oldest_waiting
 from ledger.pages import asking, ledger_marker
+from web.announced import log_feed, log_json, log_page
 from web.api import Json, events_json, fund_json, funds_json, number_json, status_json, to_bytes
+from web.contexts import Frame
 from web.documents import changelog_page, document_page
 from web.edition import Edition, SiteConfig
 from web.eventlist import events_page
 from web.feeds import events_feed
-from web.frames import static_files
+from web.frames import frame, static_files
 from web.fund import fund_page
 from web.home import home_page
 from web.origins import number_page
 from web.sources import status_page
 from web.templating import render
+from web.wishes import alerts_page
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=utf-8"
@@ -64,6 +70,10 @@ MAKERS: tuple[tuple[str, Maker], ...] = (
     (r"/events", lambda edition: _html("events.html", events_page(edition))),
     (r"/events\.json", lambda edition: _json(events_json(edition))),
     (r"/events\.atom", lambda edition: Sheet(events_feed(edition), ATOM)),
+    (r"/alerts", lambda edition: _html("alerts.html", alerts_page(edition))),
+    (r"/alerts/log", lambda edition: _html("alerts_log.html", log_page(edition))),
+    (r"/alerts/log\.json", lambda edition: _json(log_json(edition))),
+    (r"/alerts/log\.atom", lambda edition: Sheet(log_feed(edition), ATOM)),
     (r"/methodology", lambda edition: _html("document.html", document_page(edition, "methodology", "Methodology"))),
     (r"/methodology/changelog", lambda edition: _html("document.html", changelog_page(edition))),
     (r"/glossary", lambda edition: _html("document.html", document_page(edition, "glossary", "Glossary"))),
@@ -96,6 +106,15 @@ def list_paths(edition: Edition) -> list[str]:
     return [*fixed, *funds, *facts, *static_files()]
 
 
+@dataclass
+class Stock:
+    """What was made of one state of the ledger."""
+
+    state: object = None
+    sheets: dict[str, Sheet] = field(default_factory=dict)
+    frame: Frame | None = None
+
+
 class Press:
     """Makes each page once per state of the ledger and hands out the same bytes until that changes.
 
@@ -107,8 +126,7 @@ class Press:
         self._clock = clock
         self._config = config
         self._lock = threading.Lock()
-        self._state: object = None
-        self._sheets: dict[str, Sheet] = {}
+        self._stock = Stock()
 
     def sheet(self, path: str) -> Sheet | None:
         """The page behind a path; raises LedgerUnreachableError when the ledger does not answer."""
@@ -116,17 +134,37 @@ class Press:
             with_no_ledger = static_files()[path]
             return Sheet(with_no_ledger, STATIC_TYPES[path[path.rindex(".") :]], is_static=True)
         with asking(self._engine) as session:
-            state = (ledger_marker(session), f"{self._clock():%Y-%m-%dT%H:%M}")
-            with self._lock:
-                if state != self._state:
-                    self._state, self._sheets = state, {}
-                kept = self._sheets
+            kept = self._kept(session).sheets
             if path not in kept:
                 made = make_sheet(Edition(session, self._clock, self._config), path)
                 if made is None:
                     return None  # Not kept: anyone can think of paths that do not exist.
                 kept[path] = made
             return kept[path]
+
+    def frame(self, session: Session) -> Frame:
+        """What stands around pages that are made for one reader; path and title are theirs to replace."""
+        kept = self._kept(session)
+        if kept.frame is None:
+            kept.frame = frame(Edition(session, self._clock, self._config), "", "")
+        return kept.frame
+
+    def _kept(self, session: Session) -> Stock:
+        state = (ledger_marker(session), f"{self._clock():%Y-%m-%dT%H:%M}")
+        with self._lock:
+            if state != self._stock.state:
+                self._stock = Stock(state)
+            return self._stock
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock()
+
+    def waiting_since(self) -> datetime | None:
+        """Since when the oldest message that is to be sent has been due; None: none is."""
+        with asking(self._engine) as session:
+            return oldest_waiting(session, now=self.now)
 
     def check(self) -> None:
         """Raises LedgerUnreachableError when the ledger does not answer."""

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,10 +13,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from ledger.clock import Clock
 from ledger.errors import LedgerError
 from web.contexts import ErrorPage
+from web.desk import Desk
 from web.edition import SiteConfig
 from web.frames import static_path
-from web.pages import create_router
+from web.inbox import create_inbox_router
+from web.pages import create_page_router, create_router
 from web.press import HTML, Press
+from web.subscribe import create_subscription_router
 from web.templating import render
 
 log = logging.getLogger(__name__)
@@ -29,33 +32,52 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 HSTS = "max-age=31536000"
-TITLES = {404: "No such page", 405: "Only reading is possible here", 503: "The ledger does not answer"}
+TITLES = {
+    400: "The form cannot be read",
+    403: "This form stands on another site",
+    404: "No such page",
+    405: "Only reading is possible here",
+    413: "The form is too large",
+    429: "Too many forms",
+    503: "The ledger does not answer",
+}
 MESSAGES = {
+    400: "What arrived is not what a form of these pages sends. Go back, load the page anew and try again.",
+    403: "Backstop takes forms from its own pages only. Open the page itself and fill in the form there.",
     404: "There is no page at this address. Addresses of funds never change once they are published; "
     "a number exists only where it was computed.",
     405: "Backstop's pages are read with GET.",
+    413: "What arrived is larger than any form of these pages. Go back and shorten what you typed.",
+    429: "Many forms came from your network in a short time. Nothing was changed. Wait a while, then send yours again.",
     503: "Backstop cannot reach its database right now, so it shows nothing rather than something old. Try again soon.",
 }
 
 
 def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) -> FastAPI:
-    """The site over a ledger; it only reads. `clock` says what now is for live chains."""
+    """The site over a ledger; it only reads, subscriptions aside. `clock` says what now is for live chains."""
     chosen = config or SiteConfig()
+    press = Press(engine, clock, chosen)
     site = FastAPI(title="Backstop", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    site.include_router(create_router(Press(engine, clock, chosen)))
+    site.include_router(create_router(press))
+    desk = Desk(engine, clock, chosen, press)
+    site.include_router(create_subscription_router(desk))
+    if chosen.inbox is not None:
+        site.include_router(create_inbox_router(desk, chosen.inbox))
+    site.include_router(create_page_router(press))
     site.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=6)
 
     @site.middleware("http")
     async def guard(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await proceed(request)
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         if chosen.site_url.startswith("https://"):
             response.headers["Strict-Transport-Security"] = HSTS
         return response
 
     @site.exception_handler(HTTPException)
     async def refuse(request: Request, error: Exception) -> Response:
-        return error_response(request, getattr(error, "status_code", 500))
+        return error_response(request, getattr(error, "status_code", 500), getattr(error, "headers", None))
 
     @site.exception_handler(RequestValidationError)
     async def refuse_path(request: Request, error: Exception) -> Response:
@@ -69,11 +91,11 @@ def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) 
     return site
 
 
-def error_response(request: Request, code: int) -> Response:
+def error_response(request: Request, code: int, told: Mapping[str, str] | None = None) -> Response:
     """An error as a page, or as problem+json (RFC 9457) where a twin was asked for."""
     title = TITLES.get(code, "Something went wrong")
     message = MESSAGES.get(code, "The request could not be answered.")
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "30"} if code == 503 else {})
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "30"} if code == 503 else {}) | dict(told or {})
     if request.url.path.endswith(".json"):
         problem = {"type": "about:blank", "title": title, "status": code, "detail": message}
         return Response(json.dumps(problem), code, headers, media_type="application/problem+json")

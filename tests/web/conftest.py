@@ -15,6 +15,7 @@ from ledger.database import open_engine
 from ledger.upgrades import upgrade
 from tests.web.invented import invent_ledger
 from tests.web.inventor import NOW
+from tests.web.visitors import Visitor, invent_two_funds, visitor_of
 from web.edition import SiteConfig
 from web.site import create_site
 
@@ -76,3 +77,21 @@ def internal_links(text: str) -> list[str]:
     """Paths of this site that a page links to, without fragments."""
     links = re.findall(r'(?:href|src)="(/[^"#]*)', text)
     return sorted({html.unescape(link) for link in links})
+
+
+@pytest.fixture
+def visitor(database_url: str) -> Iterator[Visitor]:
+    """Somebody at a site over two funds, on either database."""
+    engine = open_engine(database_url)
+    invent_two_funds(engine)
+    yield visitor_of(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def one_visitor(sqlite_ledger_url: str) -> Iterator[Visitor]:
+    """The same on one database, where that makes no difference."""
+    engine = open_engine(sqlite_ledger_url)
+    invent_two_funds(engine)
+    yield visitor_of(engine)
+    engine.dispose()

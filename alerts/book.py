@@ -52,21 +52,24 @@ class Book:
         return row.seen_time if row else None
 
     def forget_above(self, number: int) -> None:
-        """Readings above a height may be taken again: their blocks were replaced."""
+        """Readings above a height are taken again: their blocks were replaced, and what they argued for is void."""
         for row in self._rows.values():
-            if row.seen_number is not None:
-                row.seen_number = min(row.seen_number, number)
+            if row.seen_number is not None and row.seen_number > number:
+                row.seen_number, row.count = number, 0
 
     def is_firing(self, rule: str, subject: str) -> bool:
         """Whether a rule is within an episode."""
         row = self._rows.get((rule, subject))
         return row is not None and row.phase in (AlertPhase.FIRING, AlertPhase.CLEARING)
 
-    def list_firing(self) -> list[tuple[str, str, datetime | None, bool]]:
-        """(rule, subject, when it began, whether it is unstable) of episodes under way, by rule and subject."""
+    def list_ongoing(self) -> list[tuple[str, str, datetime | None, bool]]:
+        """(rule, subject, when it began, whether it is unstable), by rule and subject.
+
+        Of episodes under way, and of what is unstable even if it is between two episodes: began is None then.
+        """
         rows = (row for key, row in sorted(self._rows.items()) if key[0] in self._rules.levels)
-        firing = [row for row in rows if self.is_firing(row.rule, row.subject)]
-        return [(row.rule, row.subject, row.began, row.is_unstable) for row in firing]
+        ongoing = [row for row in rows if row.is_unstable or self.is_firing(row.rule, row.subject)]
+        return [(row.rule, row.subject, row.began, row.is_unstable) for row in ongoing]
 
     def reset(self, rule: str, subject: str) -> None:
         """Ends an episode without a word: what it stood on never happened."""
@@ -93,10 +96,11 @@ class Book:
 
     def _take(self, subject: str, look: Look) -> Flip | None:
         terms = self._rules.levels[look.rule]
+        if any(self.is_firing(name, subject) for name in terms.frozen_by):
+            return None  # It is not lost: it is taken when the rule goes on.
         row = self._row(look.rule, subject)
-        is_frozen = any(self.is_firing(name, subject) for name in terms.frozen_by)
         before = state_of(row)
-        after, said = step(before, None if is_frozen else look.signal, look.time, self._terms(terms))
+        after, said = step(before, look.signal, look.time, self._terms(terms))
         told = row.told
         self._keep(row, after)
         self._see(row, look)

@@ -25,18 +25,18 @@ class Burst:
 
 
 def split_bursts(
-    rows: Sequence[HappeningRow], burst: Burst | None, *, now: datetime, minutes: Sequence[int]
+    rows: Sequence[HappeningRow], burst: Burst | None, *, until: datetime, minutes: Sequence[int]
 ) -> tuple[list[list[HappeningRow]], Burst | None]:
     """Rows that nobody was told of (in order of blocks), as groups to tell now; the rest waits for its window's end.
 
-    Rows of one block belong together. `now` is the chain's.
+    Rows of one block belong together. `until`: chain time before which all rows are there.
     """
     groups: list[list[HappeningRow]] = []
     held: list[HappeningRow] = []
 
-    def close_windows(until: datetime) -> None:
+    def close_windows(time: datetime) -> None:
         nonlocal burst, held
-        while burst is not None and burst.end(minutes) < until:
+        while burst is not None and burst.end(minutes) < time:
             if held:
                 groups.append(held)
                 burst, held = burst.next(minutes), []
@@ -51,5 +51,5 @@ def split_bursts(
             burst = Burst(together[0].block_time)
         else:
             held += together
-    close_windows(now)
+    close_windows(until)
     return groups, burst

@@ -18,6 +18,7 @@ from ledger.tables import Alert
 from ledger.words import event_words, lowered
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
+LATE = timedelta(hours=1)
 MOST_LINES = 300
 
 
@@ -27,7 +28,8 @@ class Domain:
 
     name: str
     watches: Sequence[Watch]
-    now: datetime
+    until: datetime
+    """Chain time before which nothing more is waited for."""
 
     @property
     def live_since(self) -> datetime:
@@ -38,8 +40,10 @@ class Domain:
 def domains(watches: Sequence[Watch]) -> list[Domain]:
     """Chains by clock."""
     live = [watch for watch in watches if watch.chain.kind == SourceKind.LIVE]
-    recorded = [Domain(watch.chain.slug, [watch], watch.now) for watch in watches if watch not in live]
-    return ([Domain("live", live, max(watch.now for watch in live))] if live else []) + recorded
+    recorded = [Domain(watch.chain.slug, [watch], watch.read_until) for watch in watches if watch not in live]
+    # Chains that share a digest do not wait long for one that is far behind.
+    until = (max(watch.read_until, watch.now - LATE) for watch in live)
+    return ([Domain("live", live, min(until))] if live else []) + recorded
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Span:
 def walk_digests(session: Session, watches: Sequence[Watch], rules: Rules) -> Iterator[Draft]:
     """Digests that are due and not written: of the last day that is over, and of the last week that is."""
     for domain in domains(watches):
-        midnight = domain.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = domain.until.replace(hour=0, minute=0, second=0, microsecond=0)
         monday = midnight - midnight.weekday() * DAY
         for span in (
             Span(AlertEvent.DIGEST_DAILY, midnight - DAY, midnight),
@@ -68,15 +72,15 @@ def walk_digests(session: Session, watches: Sequence[Watch], rules: Rules) -> It
         ):
             key = f"{span.event}:{domain.name}:{span.start:%Y-%m-%d}"
             if domain.live_since < span.end and not is_announced(session, key):
-                yield _draft(session, domain, span, key, rules)
+                yield _draft(session, domain, span, key=key, version=rules.version)
 
 
-def _draft(session: Session, domain: Domain, span: Span, key: str, rules: Rules) -> Draft:
+def _draft(session: Session, domain: Domain, span: Span, *, key: str, version: str) -> Draft:
     chains = [watch.chain.chain_id for watch in domain.watches]
     announced = list_announced(session, after=span.start, until=span.end, chain_ids=chains)
-    news = [FundLine(alert.fund_slug or "", _news_line(alert)) for alert in announced[-MOST_LINES:]]
+    news = [FundLine(alert.fund_slug or "", _news_line(alert), _name_in(alert)) for alert in announced[-MOST_LINES:]]
     n_funds = len({line.fund_slug for line in news if line.fund_slug})
-    told = f"{format_count(len(announced), 'announcement')} at {format_count(n_funds, 'fund')}"
+    told = format_count(len(announced), "announcement") + (f" at {format_count(n_funds, 'fund')}" if n_funds else "")
     replay = domain.watches[0].scene(None).replay
     message = Message(
         key=key,
@@ -85,7 +89,7 @@ def _draft(session: Session, domain: Domain, span: Span, key: str, rules: Rules)
         subject=f"[Digest] {span.words}: {told if announced else 'nothing happened'}",
         sentence=f"{_capital(span.words)}: {told if announced else 'nothing happened that a rule speaks of'}.",
         happened_at=iso(span.end),
-        limits=f"Judged by version {rules.version} of the rules.",
+        limits=f"Judged by version {version} of the rules.",
         replay=replay,
         lines=(*news, *_ongoing(domain), *_standing(domain)),
     )
@@ -96,21 +100,29 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _name_in(alert: Alert) -> str:
+    return str(alert.message.get("fund_name", ""))
+
+
 def _news_line(alert: Alert) -> str:
     return f"{format_time(alert.happened_at)}: {alert.message.get('sentence', alert.title)}"
 
 
 def _ongoing(domain: Domain) -> Iterator[FundLine]:
-    """Episodes under way: the reminders that are no messages of their own."""
+    """Episodes under way, and what changes too often to be told: the reminders that are no messages of their own."""
     for watch in domain.watches:
         funds = {place.segment.slug: place for place in watch.places}
-        for rule, subject, began, is_unstable in watch.book.list_firing():
+        for rule, subject, began, is_unstable in watch.book.list_ongoing():
             place = funds.get(subject)
             name = watch.scene(place).name
             what = lowered(event_words(watch.rules.levels[rule].event))
             since = f" since {format_time(began)}" if began else ""
             calm = ", and changes too often to be told each time" if is_unstable else ""
-            yield FundLine(place.fund.slug if place else "", f"Goes on{since}: {what} at {name}{calm}")
+            yield FundLine(
+                place.fund.slug if place else "",
+                f"Goes on{since}: {what} at {name}{calm}",
+                place.fund.name if place else "",
+            )
 
 
 def _standing(domain: Domain) -> Iterator[FundLine]:
@@ -121,4 +133,5 @@ def _standing(domain: Domain) -> Iterator[FundLine]:
             value = finite(found.value) if found is not None else None
             coverage = f", coverage {format_ratio(value)}" if value is not None else ""
             as_of = next((f", as of {format_time(metric.as_of_time)}" for metric in scene.metrics.values()), "")
-            yield FundLine(place.fund.slug, f"{scene.name}: {scene.status}{coverage}{as_of}", is_calm=True)
+            said = f"{scene.name}: {scene.status}{coverage}{as_of}"
+            yield FundLine(place.fund.slug, said, place.fund.name, is_calm=True)

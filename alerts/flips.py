@@ -1,17 +1,20 @@
 """Changes of state in words: one message a flip."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from alerts.book import Flip
 from alerts.drafts import Draft, Ground
+from alerts.levels import Look
 from alerts.machine import Said
 from alerts.message import Change, Evidence
 from alerts.scene import Scene, compose, iso, subject_line
 from alerts.thresholds import LevelRule, Rules
 from ledger.kinds import Severity
-from ledger.numbers import Rounding, format_amount, format_decimal, format_fraction, format_ratio
+from ledger.moments import block_words
+from ledger.numbers import Rounding, format_amount, format_decimal, format_fraction, format_ratio, format_time
+from ledger.words import event_words, lowered
 
 
 @dataclass(frozen=True)
@@ -48,31 +51,45 @@ def draft_flip(flip: Flip, rules: Rules, scene: Scene) -> Draft | None:
         subject=subject_line(scene, news.short, look.time),
         sentence=news.sentence,
         changes=(news.change,) if news.change else (),
-        evidence=(Evidence(f"Read at {scene.at(look.number, look.time)}", news.page),),
+        evidence=(Evidence(_seen(look, scene), news.page),),
+        finality=scene.finality(look.number) if look.is_of_block else "",
         limits=scene.limits(_bound(rule, flip)),
         episode=episode,
     )
-    ground = Ground(
-        f"{flip.rule}:{scene.subject}:{look.number}:{flip.said}", scene.chain.chain_id, look.number, look.block_hash
-    )
     fund = scene.place.fund.slug if scene.place else None
-    return Draft(message, scene.subject, fund, scene.chain.chain_id, look.time, look.number, (ground,))
+    grounds = tuple(_grounds(flip, scene))
+    return Draft(message, scene.subject, fund, scene.chain.chain_id, look.time, look.number, grounds)
+
+
+def _seen(look: Look, scene: Scene) -> str:
+    if look.is_of_block:
+        return f"Read at {scene.at(look.number, look.time)}"
+    return f"Seen at {format_time(look.time)}; the newest block read is {block_words(look.number, scene.chain)}"
+
+
+def _grounds(flip: Flip, scene: Scene) -> Iterator[Ground]:
+    """The block it was read at. How we stand hangs on no block: a reorganisation takes nothing of it back."""
+    if flip.look.is_of_block:
+        key = f"{flip.rule}:{scene.subject}:{flip.look.number}:{flip.said}"
+        yield Ground(key, scene.chain.chain_id, flip.look.number, flip.look.block_hash)
 
 
 def _bound(rule: LevelRule, flip: Flip) -> str:
     """When the next word comes, so that silence can be read."""
-    if flip.said is Said.ENDED or rule.recovered is None:
+    if flip.said not in (Said.BEGAN, Said.WORSENED) or rule.recovered is None:
         return ""
     return "Nothing more is sent until it gets worse or is over; the daily digest keeps naming it."
 
 
 def _unstable(flip: Flip, rules: Rules, scene: Scene) -> News:
     most = rules.max_episodes_a_day
+    what = lowered(event_words(rules.levels[flip.rule].event))
     sentence = (
-        f"What this rule watches at {scene.name} began more than {most} times within 24 hours. "
+        f"At {scene.name} this began more than {most} times within 24 hours: {what}. "
         "Until it calms down only the digest speaks of it."
     )
-    return News("changes too often to be told each time", sentence, None, scene.fact_page("coverage"))
+    page = f"/funds/{scene.place.fund.slug}" if scene.place else "/status"
+    return News("changes too often to be told each time", sentence, None, page)
 
 
 def _coverage(flip: Flip, rule: LevelRule, scene: Scene) -> News:
@@ -80,7 +97,7 @@ def _coverage(flip: Flip, rule: LevelRule, scene: Scene) -> News:
     now, before = _ratio(look.value), _ratio(flip.before) if flip.before is not None else ""
     at = scene.at(look.number, look.time)
     if flip.said is Said.ENDED:
-        limit = f"{format_ratio(Decimal(str(rule.clear)))} or more, {rule.clear_after} readings in a row"
+        limit = f"{format_ratio(Decimal(str(rule.clear)))} or more, at least {rule.clear_after} readings in a row"
         sentence = f"Coverage of {scene.name} is {now} again at {at}."
     else:
         limit = f"below {format_ratio(Decimal(str(rule.enter[flip.level - 1])))}"
@@ -97,7 +114,7 @@ def _depleted(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
     return News("depleted", sentence, Change("Status", "", "Depleted", "a fact"), scene.fact_page("status"))
 
 
-def _balance(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
+def _balance(flip: Flip, rule: LevelRule, scene: Scene) -> News:
     look = flip.look
     symbol = scene.place.asset.symbol if scene.place and scene.place.asset else ""
     assert look.value is not None
@@ -111,7 +128,7 @@ def _balance(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
         f"The balance of {scene.name} dropped by {share} within {hours}: from {before} to {after}, "
         f"at {scene.at(look.number, look.time)}."
     )
-    limit = f"{share} within {hours}"
+    limit = f"by {format_fraction(Decimal(str(rule.drops[flip.level - 1].share)))} or more within {hours}"
     change = Change("Balance", before, after, limit)
     short = f"balance down {share} within {hours}" if lost <= 1 else f"balance below zero within {hours}"
     return News(short, sentence, change, scene.fact_page("gross_balance"))

@@ -103,21 +103,22 @@ def _tell(happenings: Sequence[Happening], scene: Scene) -> tuple[str, str]:
     if len(happenings) > 1:
         of = f", {amounts} in all" if amounts else ""
         span = _span(first.row, last.row)
-        return f"{len(happenings)} {many} at {scene.name} {span}{of}.", f"{len(happenings)} {many}{of}"
+        return f"{len(happenings)} {many} at {scene.name}{span}{of}.", f"{len(happenings)} {many}{of}"
     at = scene.at(last.row.block_number, last.row.block_time)
     of = f" of {amounts}" if amounts else ""
     concerned = _concerned(last.row, scene.assets)
-    more = f", {format_fraction(round(last.share, 3))} of the balance before" if last.share is not None else ""
+    more = f" ({format_fraction(round(last.share, 3))} of the balance before)" if last.share is not None else ""
     what = _named(last)
-    return f"A {one}{of}{more} at {scene.name}{concerned}{what}, at {at}.", f"{one}{of}{what}"
+    article = "An" if one[0] in "aeiou" else "A"
+    return f"{article} {one}{of}{more} at {scene.name}{concerned}{what}, at {at}.", f"{one}{of}{what}"
 
 
 def _span(first: HappeningRow, last: HappeningRow) -> str:
     if f"{first.block_time:%Y%m%d%H%M}" == f"{last.block_time:%Y%m%d%H%M}":
-        return f"at {format_time(first.block_time)}"
+        return f", at {format_time(first.block_time)}"
     if first.block_time.date() == last.block_time.date():
-        return f"between {first.block_time:%H:%M} and {format_time(last.block_time).split(', ')[1]}, {_day(last)}"
-    return f"between {format_time(first.block_time)} and {format_time(last.block_time)}"
+        return f" between {first.block_time:%H:%M} and {format_time(last.block_time).split(', ')[1]}, {_day(last)}"
+    return f" between {format_time(first.block_time)} and {format_time(last.block_time)}"
 
 
 def _day(row: HappeningRow) -> str:

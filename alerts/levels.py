@@ -1,5 +1,6 @@
 """What level rules look at: new readings of a subject as signals, in order of chain time."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,8 @@ class Look:
     hours: float | None = None
     """Within how many hours it dropped."""
     reason: str = ""
+    is_of_block: bool = True
+    """False where it is no reading of a block: it says how we stand at that time, `number` being the newest block."""
 
 
 def look_at_coverage(name: str, rule: LevelRule, rows: Iterable[NumberRow]) -> Iterator[Look]:
@@ -82,7 +85,7 @@ def own_token_share(detail: dict[str, Any]) -> Decimal | None:
 
 def look_at_balance(name: str, rule: LevelRule, rows: Sequence[BalanceRow], *, above: int) -> Iterator[Look]:
     """Each balance above a block against the highest one of the hours before it."""
-    known = [(row, scale(row.value_raw, row.decimals)) for row in rows if row.value_raw is not None]
+    known = _Balances([(row, scale(row.value_raw, row.decimals)) for row in rows if row.value_raw is not None])
     for row in rows:
         if row.number <= above:
             continue
@@ -92,19 +95,26 @@ def look_at_balance(name: str, rule: LevelRule, rows: Sequence[BalanceRow], *, a
         value = scale(row.value_raw, row.decimals)
         level, peak, hours = 0, None, None
         for index, drop in enumerate(rule.drops, start=1):
-            highest = _peak(known, row, hours=drop.hours)
+            highest = known.peak(row, hours=drop.hours)
             if highest is not None and highest > 0 and (highest - value) / highest >= Decimal(str(drop.share)):
                 level, peak, hours = index, highest, drop.hours
         yield Look(name, row.time, row.number, row.block_hash, Signal(level, level == 0), value, peak, hours)
 
 
-def _peak(known: Sequence[tuple[BalanceRow, Decimal]], row: BalanceRow, *, hours: float) -> Decimal | None:
-    """The highest balance that held at any moment of the hours before a reading."""
-    start = row.time - timedelta(hours=hours)
-    before = [(one.time, value) for one, value in known if one.number < row.number]
-    within = [value for time, value in before if time > start]
-    standing = next((value for time, value in reversed(before) if time <= start), None)
-    return max([*within, *([] if standing is None else [standing])], default=None)
+class _Balances:
+    """Balances that were read, by block."""
+
+    def __init__(self, rows: Sequence[tuple[BalanceRow, Decimal]]) -> None:
+        self._numbers = [row.number for row, _ in rows]
+        self._times = [row.time for row, _ in rows]
+        self._values = [value for _, value in rows]
+
+    def peak(self, row: BalanceRow, *, hours: float) -> Decimal | None:
+        """The highest balance that held at any moment of the hours before a reading."""
+        end = bisect_left(self._numbers, row.number)
+        # The last one read before those hours still stood when they began.
+        first = bisect_right(self._times, row.time - timedelta(hours=hours), hi=end) - 1
+        return max(self._values[max(first, 0) : end], default=None)
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,10 @@ class Source:
     tip_time: datetime
     still: timedelta
 
+    def look(self, rule: str, signal: Signal | None, value: Decimal | None = None, *, reason: str) -> Look:
+        """How it stands now as a look of a rule."""
+        return Look(rule, self.now, self.tip_number, self.tip_hash, signal, value, reason=reason, is_of_block=False)
+
 
 def look_at_age(name: str, rule: LevelRule, source: Source, *, until: datetime) -> Look:
     """How old the tip is at `until`. A tip that moves is catching up: that is neither stale nor current."""
@@ -129,21 +143,21 @@ def look_at_age(name: str, rule: LevelRule, source: Source, *, until: datetime) 
     is_current = rule.clear_minutes is not None and age <= rule.clear_minutes
     signal = Signal(int(is_old and is_still), is_clear=is_current)
     value = Decimal(max(0, round(age)))
-    return Look(name, source.now, source.tip_number, source.tip_hash, signal, value, reason=source.status_reason)
+    return source.look(name, signal, value, reason=source.status_reason)
 
 
 def look_at_halt(name: str, source: Source) -> Look:
     """Whether the chain contradicts what was final."""
     is_halted = source.status == ChainStatus.HALTED
     signal = Signal(int(is_halted), is_clear=source.status == ChainStatus.FOLLOWING)
-    return Look(name, source.now, source.tip_number, source.tip_hash, signal, reason=source.status_reason)
+    return source.look(name, signal, reason=source.status_reason)
 
 
 def look_at_reconciliation(name: str, status: str, reason: str, source: Source) -> Look:
     """Whether recorded flows explain the balance."""
     signals = {SegmentStatus.UNRECONCILED: Signal(1), SegmentStatus.OK: Signal(0, is_clear=True)}
     signal = signals.get(SegmentStatus(status)) if status in set(SegmentStatus) else None
-    return Look(name, source.now, source.tip_number, source.tip_hash, signal, reason=reason)
+    return source.look(name, signal, reason=reason)
 
 
 def _known(row: NumberRow) -> Decimal | None:

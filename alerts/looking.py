@@ -28,7 +28,7 @@ def walk_flips(watch: Watch) -> Iterator[tuple[Flip, Place | None]]:
     """Every change of state since the last look, with the segment it is about; None: the chain itself."""
     for place in watch.places:
         subject = place.segment.slug
-        fresh = [*_unseen(watch, place, look_at_numbers(watch, place)), *look_at_balances(watch, place)]
+        fresh = _unseen(watch, place, [*look_at_numbers(watch, place), *look_at_balances(watch, place)])
         yield from ((flip, place) for flip in watch.book.take(subject, [*fresh, *_states(watch, place)]))
     for flip in watch.book.take(watch.chain.slug, _of_chain(watch)):
         yield flip, None
@@ -39,7 +39,8 @@ def look_at_numbers(watch: Watch, place: Place, *, above: int | None = None) -> 
     names = watch.rules.levels
     if above is None:
         seen = [watch.book.seen_number(rule, place.segment.slug) for rule in OF_NUMBERS]
-        above = min(-1 if number is None else number for number in seen)
+        # What was never read of a fund, such as the coverage of a reserve, is not looked for in all its history again.
+        above = min((number for number in seen if number is not None), default=-1)
     if above < 0:
         # Of history only how it ended counts: where a subject stands when it goes live.
         last = find_last_number(watch.session, place.segment_id, until=watch.cursor.live_since)
@@ -75,8 +76,7 @@ def look_at_balances(watch: Watch, place: Place, *, above: int | None = None) ->
     seen_time = watch.book.seen_time(DROPPED, place.segment.slug) or watch.cursor.live_since
     # Twice the window: the balance that stood at its beginning was read before it.
     rows = list_balances(watch.session, place, since=max(watch.cursor.live_since, seen_time) - 2 * window)
-    looks = look_at_balance(DROPPED, rule, rows, above=above)
-    return [look for look in looks if look.time > watch.cursor.live_since]
+    return list(look_at_balance(DROPPED, rule, rows, above=above))
 
 
 def _states(watch: Watch, place: Place) -> Iterator[Look]:

@@ -2,7 +2,8 @@
 
 import re
 from datetime import datetime
-from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
+from email.header import Header
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnstructuredHeader, UnstructuredHeader
 from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP, EmailPolicy, Policy
 from functools import cache
@@ -27,12 +28,24 @@ class WholeHeader(UnstructuredHeader, BaseHeader):
         return f"{self.name}: {self}{policy.linesep}"
 
 
+class WholeSubject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc]  # As the registry combines them.
+    """A subject that arrives as it was written: the standard library loses and doubles spaces between encoded words."""
+
+    def fold(self, *, policy: Policy) -> str:
+        """Encoded as a whole where it is not ASCII."""
+        if self.isascii():
+            return super().fold(policy=policy)
+        encoded = Header(str(self), "utf-8", header_name=self.name).encode(linesep=policy.linesep)
+        return f"{self.name}: {encoded}{policy.linesep}"
+
+
 @cache
 def mail_policy() -> "EmailPolicy[EmailMessage]":
     """How our mails are written."""
     registry = HeaderRegistry()
     for name in ("References", "In-Reply-To", "List-Unsubscribe"):
         registry.map_to_type(name, WholeHeader)
+    registry.map_to_type("Subject", WholeSubject)
     return SMTP.clone(header_factory=registry)
 
 

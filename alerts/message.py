@@ -32,6 +32,7 @@ class FundLine(msgspec.Struct, frozen=True):
     fund_slug: str
     """Empty: it concerns everybody, such as a source."""
     text: str
+    fund_name: str = ""
     is_calm: bool = False
     """True where it only says how the fund stands and nothing happened."""
 

@@ -11,7 +11,7 @@ from alerts.message import Evidence
 from alerts.scene import compose, subject_line
 from alerts.telling import list_named
 from alerts.watch import Watch
-from ledger.alerts import EvidenceRow, HappeningRow, find_alert, find_last_number, list_vanished, move_evidence
+from ledger.alerts import EvidenceRow, HappeningRow, find_alert, list_vanished, move_evidence
 from ledger.kinds import AlertEvent
 from ledger.numbers import format_block
 from ledger.pages import Place
@@ -21,17 +21,17 @@ from ledger.tables import Alert
 def walk_retractions(watch: Watch) -> Iterator[Draft]:
     """Retractions that are due. What is true on the new branch too only moves to its block, and nobody is told."""
     vanished = list_vanished(watch.session, watch.chain.chain_id)
-    if not vanished or watch.tip is None:
+    if not vanished:
         return
     places = {place.segment_id: place for place in watch.places}
-    there = {one.key: one.row for one in list_named(watch, places, is_full=True)}
+    there = {one.key: one.row for one in list_named(watch, places, after=watch.cursor.live_since)}
     for alert_id, group in groupby(vanished, key=lambda row: row.alert_id):
         rows, alert = list(group), find_alert(watch.session, alert_id)
         if alert is None or alert.event == AlertEvent.RETRACTED:
             continue
-        is_moved = _move_level(watch, rows[0]) if _is_level(watch, rows[0]) else _move_facts(watch, rows, there)
-        lost = max(row.block_number for row in rows)
-        if not is_moved and watch.tip.number >= lost + watch.rules.retract_after_blocks:
+        stands = _move_level(watch, rows[0]) if _is_level(watch, rows[0]) else _move_facts(watch, rows, there)
+        due = max(row.block_number for row in rows) + watch.rules.retract_after_blocks
+        if stands is False and (rows[0].tip_number or 0) >= due:
             yield _take_back(watch, alert, rows)
 
 
@@ -54,13 +54,13 @@ def _move_facts(watch: Watch, rows: Sequence[EvidenceRow], there: dict[str, Happ
     return True
 
 
-def _move_level(watch: Watch, row: EvidenceRow) -> bool:
-    """True where the rule would say the same of the new branch; nothing to read there yet is no answer."""
+def _move_level(watch: Watch, row: EvidenceRow) -> bool | None:
+    """Whether the rule would say the same of the new branch; None while nothing was read there."""
     rule, subject, _, said = _parts(row)
     place = next((place for place in watch.places if place.segment.slug == subject), None)
     look = None if place is None else _latest_look(watch, rule, place, row.block_number)
     if look is None or look.signal is None:
-        return False
+        return None
     if (look.signal.level == 0) != (said == Said.ENDED):
         return False
     move_evidence(watch.session, row, number=look.number, block_hash=look.block_hash)
@@ -68,12 +68,12 @@ def _move_level(watch: Watch, row: EvidenceRow) -> bool:
 
 
 def _latest_look(watch: Watch, rule: str, place: Place, number: int) -> Look | None:
+    """What the rule has to go by from that height on: what was read below it may be older than the replaced block."""
     if rule == DROPPED:
         looks = look_at_balances(watch, place, above=number - 1)
-        return max(looks, key=lambda look: (look.signal.level if look.signal else 0, look.number), default=None)
-    last = find_last_number(watch.session, place.segment_id, until=watch.now)
-    looks = [] if last is None else look_at_numbers(watch, place, above=last - 1)
-    return next((look for look in reversed(looks) if look.rule == rule), None)
+        return max(looks, key=lambda look: (look.signal.level if look.signal else -1, look.number), default=None)
+    looks = look_at_numbers(watch, place, above=number - 1)
+    return next((look for look in reversed(looks) if look.rule == rule and look.signal is not None), None)
 
 
 def _take_back(watch: Watch, alert: Alert, rows: Sequence[EvidenceRow]) -> Draft:

@@ -1,6 +1,7 @@
 """One look of all rules at the ledger: alerts, deliveries, states and the cursor that covers them commit together."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,16 +17,24 @@ from alerts.retractions import walk_retractions
 from alerts.telling import walk_events
 from alerts.thresholds import Rules
 from alerts.watch import Watch
-from ledger.alerts import hold_cursor
+from ledger.alerts import hold_cursor, start_cursor
 from ledger.clock import Clock, chain_now
 from ledger.database import reading, writing
-from ledger.pages import ChainState, ledger_marker, list_chains
-from ledger.tables import AlertCursor
+from ledger.pages import ledger_marker, list_chains
 
+RECENT = timedelta(days=1)
 FULL_EVERY = timedelta(hours=1)
-"""Events of the last day are read at each look; so often those of all time, for what a repair found further back."""
+"""Events of the day before the last look are read at each; so often those of all time, for what a repair found."""
 LOOK_SECONDS = 10
 """Even where the ledger stands still, so often is looked at how old it has grown."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is remembered of a look at a chain: when all facts were gone through, by our clock, and the tip's time."""
+
+    full_at: datetime
+    tip_time: datetime
 
 
 class Ruler:
@@ -39,8 +48,8 @@ class Ruler:
     ) -> None:
         self._engine, self._clock, self._rules = engine, clock, rules
         self._live_since = dict(live_since or {})
-        self._shares: dict[str, Decimal | None] = {}
-        self._full_at: dict[int, datetime] = {}
+        self._shares: dict[tuple[str, str], Decimal | None] = {}
+        self._looked: dict[int, Looked] = {}
         self._seen: object = None
 
     def rule(self) -> list[str]:
@@ -50,52 +59,56 @@ class Ruler:
             seen = (ledger_marker(session), self._clock().timestamp() // LOOK_SECONDS)
             if seen == self._seen:
                 return []
-            slugs = [state.chain.slug for state in list_chains(session)]
+            chain_ids = [state.chain.chain_id for state in list_chains(session)]
         told: list[str] = []
-        for slug in slugs:
+        for chain_id in chain_ids:
             with writing(self._engine) as session:
-                told += self._rule_chain(session, slug)
+                watch = self._watch(session, chain_id)
+                told += [] if watch is None else self._rule_chain(watch)
+            if watch is not None:  # Only now: what was not committed is looked at again.
+                self._remember(watch)
         with writing(self._engine) as session:
-            watches = [self._watch(session, state) for state in list_chains(session)]
+            watches = [self._watch(session, chain_id) for chain_id in chain_ids]
             drafts = walk_digests(session, [watch for watch in watches if watch], self._rules)
             told += self._announce(session, drafts)
         self._seen = seen
         return told
 
-    def _rule_chain(self, session: Session, slug: str) -> list[str]:
-        state = next(state for state in list_chains(session) if state.chain.slug == slug)
-        watch = self._watch(session, state)
-        if watch is None:
-            return []
-        is_rolled_back = watch.follow()
-        full_at = self._full_at.get(watch.chain.chain_id)
-        is_full = is_rolled_back or full_at is None or watch.wall_now - full_at >= FULL_EVERY
+    def _rule_chain(self, watch: Watch) -> list[str]:
+        looked = None if watch.follow() else self._last_look(watch)
+        after = watch.cursor.live_since if looked is None else looked.tip_time - RECENT
         told: list[str] = []
         for flip, place in walk_flips(watch):
             draft = draft_flip(flip, self._rules, watch.scene(place))
-            told += self._announce(session, [draft] if draft else [])
-        told += self._announce(session, walk_events(watch, self._shares, is_full=is_full))
-        told += self._announce(session, walk_retractions(watch))
-        if is_full:
-            self._full_at[watch.chain.chain_id] = watch.wall_now
+            told += self._announce(watch.session, [draft] if draft else [])
+        told += self._announce(watch.session, walk_events(watch, self._shares, after=after))
+        told += self._announce(watch.session, walk_retractions(watch))
         watch.cursor.ruled_at = watch.wall_now
         return told
 
-    def _watch(self, session: Session, state: ChainState) -> Watch | None:
+    def _last_look(self, watch: Watch) -> Looked | None:
+        """What is remembered of the look before; None where all facts are due again."""
+        looked = self._looked.get(watch.chain.chain_id)
+        return looked if looked is not None and watch.wall_now - looked.full_at < FULL_EVERY else None
+
+    def _remember(self, watch: Watch) -> None:
+        looked = self._last_look(watch)
+        full_at = watch.wall_now if looked is None else looked.full_at
+        self._looked[watch.chain.chain_id] = Looked(full_at, watch.tip_time or watch.now)
+
+    def _watch(self, session: Session, chain_id: int) -> Watch | None:
         """The chain, its cursor held; None before it has a clock: a recording of which no block was served."""
-        now, wall_now = chain_now(state.chain, self._clock), self._clock()
-        if now is None:
+        cursor = hold_cursor(session, chain_id)
+        # Not before: while we waited for the cursor, whoever held it may have seen the chain move on.
+        state = next((state for state in list_chains(session) if state.chain.chain_id == chain_id), None)
+        now, wall_now = chain_now(state.chain, self._clock) if state else None, self._clock()
+        if state is None or now is None:
             return None
-        cursor = hold_cursor(session, state.chain.chain_id)
         if cursor is None:
-            cursor = AlertCursor(
-                chain_id=state.chain.chain_id,
-                live_since=self._live_since.get(state.chain.slug, now),
-                epoch=state.tip.epoch if state.tip else 0,
-                moved_at=wall_now,
-                ruled_at=wall_now,
-            )
-            session.add(cursor)
+            live_since, epoch = self._live_since.get(state.chain.slug, now), state.tip.epoch if state.tip else 0
+            start_cursor(session, chain_id, live_since=live_since, epoch=epoch, now=wall_now)
+            cursor = hold_cursor(session, chain_id)
+            assert cursor is not None  # It was entered a line above.
         return Watch(session, state, cursor, self._rules, now=now, wall_now=wall_now)
 
     def _announce(self, session: Session, drafts: Iterable[Draft]) -> list[str]:

@@ -3,29 +3,27 @@
 from collections import defaultdict
 from collections.abc import Iterator, MutableMapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from alerts.bursts import split_bursts
 from alerts.drafts import Draft
 from alerts.happenings import Happening, draft_happenings, group_key, name_happenings, share_of
 from alerts.watch import Watch
-from ledger.alerts import find_balance, find_parameter_before, list_happenings, list_told
+from ledger.alerts import find_balance_before, find_parameter_before, list_happenings, list_told
 from ledger.kinds import AlertEvent
 from ledger.numbers import scale
 from ledger.pages import Place
 
-RECENT = timedelta(days=1)
-
-Shares = MutableMapping[str, Decimal | None]
-"""What was worked out of withdrawals that are too small to tell: they are looked at again and again."""
+Shares = MutableMapping[tuple[str, str], Decimal | None]
+"""What was worked out of withdrawals, by fact and block: those too small to tell are looked at again and again."""
 
 
-def walk_events(watch: Watch, shares: Shares, *, is_full: bool) -> Iterator[Draft]:
-    """Announcements of facts since the chain went live; of the last day only, unless `is_full`."""
+def walk_events(watch: Watch, shares: Shares, *, after: datetime) -> Iterator[Draft]:
+    """Announcements of facts since the chain went live that are later than `after`."""
     places = {place.segment_id: place for place in watch.places}
     untold: dict[tuple[AlertEvent, int], list[Happening]] = defaultdict(list)
-    for one in list_untold(watch, places, is_full=is_full):
+    for one in list_untold(watch, places, after=after):
         untold[one.event, one.row.segment_id].append(one)
     for event in watch.rules.events:
         for segment_id, place in places.items():
@@ -33,17 +31,16 @@ def walk_events(watch: Watch, shares: Shares, *, is_full: bool) -> Iterator[Draf
             yield from _draft_bursts(watch, event, place, [one for one in wanted if one is not None])
 
 
-def list_untold(watch: Watch, places: dict[int, Place], *, is_full: bool) -> Iterator[Happening]:
+def list_untold(watch: Watch, places: dict[int, Place], *, after: datetime) -> Iterator[Happening]:
     """Facts that some rule speaks of and nobody was told of, in order of blocks."""
     told = list_told(watch.session, watch.chain.chain_id)
-    return (one for one in list_named(watch, places, is_full=is_full) if one.key not in told)
+    return (one for one in list_named(watch, places, after=after) if one.key not in told)
 
 
-def list_named(watch: Watch, places: dict[int, Place], *, is_full: bool) -> Iterator[Happening]:
+def list_named(watch: Watch, places: dict[int, Place], *, after: datetime) -> Iterator[Happening]:
     """Facts that some rule speaks of, told or not, in order of blocks."""
-    since = watch.cursor.live_since
-    after = since if is_full else max(since, watch.now - RECENT)
-    rows = list_happenings(watch.session, list(places), watch.rules.roles, after=after)
+    later = max(watch.cursor.live_since, after)
+    rows = list_happenings(watch.session, list(places), watch.rules.roles, after=later)
     slugs = {segment_id: place.segment.slug for segment_id, place in places.items()}
     return name_happenings(rows, slugs, watch.rules)
 
@@ -53,12 +50,15 @@ def _judged(watch: Watch, one: Happening, place: Place, shares: Shares) -> Happe
     least = watch.rules.events[one.event].least_share
     if least is None:
         return one
-    if one.key not in shares:
-        balance = find_balance(watch.session, place, below=one.row.block_number)
-        before = None if balance is None else scale(balance.value_raw or 0, balance.decimals)
-        is_same_asset = place.asset is not None and one.row.asset_id == place.asset.id
-        shares[one.key] = share_of(one.row, before, place.asset) if is_same_asset else None
-    share = shares[one.key]
+    key = one.key, one.row.block_hash
+    if key not in shares:
+        if place.asset is None or one.row.asset_id != place.asset.id:
+            return None
+        balance = find_balance_before(watch.session, place, one.row.block_number)
+        if balance is None:
+            return None  # It may be known at the next look.
+        shares[key] = share_of(one.row, scale(balance.value_raw or 0, balance.decimals), place.asset)
+    share = shares[key]
     return None if share is None or share < Decimal(str(least)) else replace(one, share=share)
 
 
@@ -67,7 +67,7 @@ def _draft_bursts(watch: Watch, event: AlertEvent, place: Place, untold: list[Ha
     groups, burst = split_bursts(
         [one.row for one in untold],
         watch.book.burst(event, place.segment.slug),
-        now=watch.now,
+        until=watch.read_until,
         minutes=watch.rules.burst_minutes,
     )
     watch.book.keep_burst(event, place.segment.slug, burst)

@@ -1,7 +1,7 @@
 """One chain within one transaction: its subjects, its clock, its cursor, and how it stands."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from sqlmodel import Session
@@ -13,6 +13,9 @@ from alerts.thresholds import Rules
 from ledger.alerts import find_fork
 from ledger.pages import ChainState, Place, assets_by_id, latest_metrics, list_places
 from ledger.tables import AlertCursor, Asset, Metric
+
+STILL = timedelta(minutes=1)
+"""A tip that has not moved for so long, by our clock, is not waited for."""
 
 
 class Watch:
@@ -54,6 +57,13 @@ class Watch:
             self.tip.number, self.tip.hash, self.tip_time, self.wall_now - self.cursor.moved_at,
         )  # fmt: skip
 
+    @property
+    def read_until(self) -> datetime:
+        """Chain time before which nothing more is waited for: the tip's while it moves, even if now is far ahead."""
+        if self.tip_time is None or self.wall_now - self.cursor.moved_at >= STILL:
+            return self.now
+        return min(self.now, self.tip_time)
+
     def scene(self, place: Place | None) -> Scene:
         """A subject as it stands now, for a message."""
         has_siblings = place is not None and sum(other.fund.slug == place.fund.slug for other in self.places) > 1
@@ -66,7 +76,8 @@ class Watch:
             return False
         rollbacks = self.tip.epoch - self.cursor.epoch
         if rollbacks:
-            fork = find_fork(self.session, self.chain.chain_id, rollbacks)
+            # A chain that was begun again counts its rollbacks from 0: then everything is judged again.
+            fork = find_fork(self.session, self.chain.chain_id, rollbacks) if rollbacks > 0 else None
             self.book.forget_above(-1 if fork is None else fork)
         if self.tip.number != self.cursor.number:
             self.cursor.moved_at = self.wall_now

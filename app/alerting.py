@@ -14,9 +14,9 @@ from typing import TypeVar
 import httpx
 from sqlalchemy import Engine
 
-from alerts.channel import Channel, Chart
+from alerts.channel import Channel, ChannelError, Chart
 from alerts.channels.email import EmailChannel, SmtpTarget
-from alerts.channels.operators import OperatorChannel
+from alerts.channels.operators import OperatorChannel, load_notifier
 from alerts.channels.webhook import WebhookChannel
 from alerts.delivery import Sender
 from alerts.mails import parse_mailbox
@@ -27,13 +27,13 @@ from alerts.thresholds import load_rules
 from app.schedule import Job, in_thread
 from app.settings import PREFIX, Settings, SettingsError
 from ledger.alerts import list_cursors
-from ledger.clock import Clock, system_clock
+from ledger.clock import Clock, chain_now, system_clock
 from ledger.database import reading, writing
 from ledger.deliveries import delete_old_deliveries
 from ledger.kinds import EndpointKind
 from ledger.operators import sync_operators
 from ledger.outbox import oldest_waiting
-from ledger.pages import asking, ledger_marker
+from ledger.pages import asking, ledger_marker, list_chains
 from ledger.subscriptions import purge_unconfirmed
 from ledger.tokens import delete_expired_tokens
 from ledger.writer import LedgerWriter
@@ -90,6 +90,7 @@ def open_channels(
     """A channel for each kind of endpoint that the settings allow; raises SettingsError."""
     channels: dict[EndpointKind, Channel] = {EndpointKind.WEBHOOK: WebhookChannel(ways.resolver, clock)}
     if ways.smtp_url is not None:
+        check_mailboxes(settings)
         channels[EndpointKind.EMAIL] = EmailChannel(
             checked("smtp_url", SmtpTarget.parse, ways.smtp_url),
             settings.mail_from,
@@ -112,11 +113,21 @@ def checked(name: str, parse: Callable[[Given], Made], value: Given) -> Made:
 
 def check_settings(settings: Settings) -> None:
     """Raises SettingsError for what would only be noticed when the first message is sent."""
+    check_mailboxes(settings)
     if settings.smtp_url is not None:
         checked("smtp_url", SmtpTarget.parse, settings.smtp_url)
-        checked("mail_from", parse_mailbox, settings.mail_from)
         if settings.public_url is None:
             raise SettingsError(f"{PREFIX}PUBLIC_URL is missing: links in mails need the address of the site")
+    for name, url in settings.operator_urls.items():
+        try:
+            load_notifier(name, url.get_secret_value())
+        except ChannelError as error:
+            raise SettingsError(f"{PREFIX}OPERATOR_URLS: {error}") from error
+
+
+def check_mailboxes(settings: Settings) -> None:
+    """Raises SettingsError for addresses of ours that no mail can be sent from."""
+    checked("mail_from", parse_mailbox, settings.mail_from)
     if settings.mail_bounces is not None:
         checked("mail_bounces", parse_mailbox, settings.mail_bounces)
 
@@ -185,7 +196,8 @@ def list_jobs(engine: Engine, settings: Settings, work: Work) -> list[Job]:
     ]
     if settings.heartbeat_url is not None:
         url = str(settings.heartbeat_url)
-        jobs.append(Job("heartbeat", lambda: beat(engine, url, system_clock), HEARTBEAT_SECONDS))
+        # Not at once: after a standstill the rules must first have looked again.
+        jobs.append(Job("heartbeat", lambda: beat(engine, url, system_clock), HEARTBEAT_SECONDS, HEARTBEAT_SECONDS))
     return jobs
 
 
@@ -208,15 +220,21 @@ def tidy_up(engine: Engine, now: datetime) -> None:
 def find_trouble(engine: Engine, now: datetime) -> str:
     """Why alerts cannot be relied on at this moment; empty where they can."""
     with reading(engine) as session:
-        cursors, waiting = list_cursors(session), oldest_waiting(session, now=now)
-    silent = [cursor for cursor in cursors if now - cursor.ruled_at > SILENT_AFTER]
+        ruled = {cursor.chain_id: cursor.ruled_at for cursor in list_cursors(session)}
+        # A recording of which no block was served yet has no clock, and nothing to look at.
+        chains = [one.chain for one in list_chains(session) if chain_now(one.chain, lambda: now) is not None]
+        waiting = oldest_waiting(session, now=now)
+    silent = [chain.name for chain in chains if is_silent(ruled.get(chain.chain_id), now)]
     if silent:
-        return (
-            f"the rules have not looked at {len(silent)} chains since {min(one.ruled_at for one in silent):%H:%M} UTC"
-        )
+        return f"the rules have not looked at {', '.join(silent)} for {SILENT_AFTER.seconds // 60} minutes"
     if waiting is not None and now - waiting > LATE_AFTER:
-        return f"a message has been waiting since {waiting:%H:%M} UTC"
+        return f"a message has been due since {waiting:%Y-%m-%d %H:%M} UTC"
     return ""
+
+
+def is_silent(ruled_at: datetime | None, now: datetime) -> bool:
+    """Whether the rules last looked too long ago, or never."""
+    return ruled_at is None or now - ruled_at > SILENT_AFTER
 
 
 async def beat(engine: Engine, url: str, clock: Clock) -> None:
@@ -227,6 +245,9 @@ async def beat(engine: Engine, url: str, clock: Clock) -> None:
         return
     try:
         async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            (await client.get(url)).raise_for_status()
+            answer = await client.get(url)
     except httpx.HTTPError as error:
-        log.warning("the watchdog did not take the heartbeat: %s", error)
+        log.warning("the watchdog cannot be reached: %s", str(error) or type(error).__name__)
+        return
+    if not answer.is_success:  # What httpx itself says of it holds the address, which is a secret.
+        log.warning("the watchdog did not take the heartbeat: it answered %d", answer.status_code)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from app.alerting import DELIVER, RULES, Ways, opened_alerts
 from app.databases import opened_ledger
-from app.demo_post import DemoPost, demo_post, enter_reader
+from app.demo_post import DemoPost, demo_post, enter_reader, kept_here
 from app.failures import CommandError, Exit
 from app.indexing import Follower, failure_line, index_until_stopped, opened_chains, register
 from app.pipeline import compute, compute_with_bars, publish_to, show_published, site_config, site_up
@@ -112,7 +112,8 @@ def announce_once(engine: Engine, settings: Settings) -> str:
 
 async def rule_and_send(engine: Engine, settings: Settings, ways: Ways, *, site_url: str) -> None:
     """Asks the reader's webhook whether it is there, announces, and sends what was announced."""
-    async with opened_alerts(engine, settings, ways, site_url=site_url, live_since={CRASH: CRASH_EVE}) as jobs:
+    kept, since = kept_here(settings), {CRASH: CRASH_EVE}
+    async with opened_alerts(engine, kept, ways, site_url=site_url, live_since=since) as jobs:
         work = {job.name: job.run for job in jobs}
         for name in (DELIVER, RULES, DELIVER):
             await work[name]()
@@ -212,7 +213,7 @@ async def play_week(
     runner = JobRunner()
     alerts = opened_alerts(
         ready.engine,
-        settings,
+        kept_here(settings),
         post.ways,
         site_url=site_url,
         live_since={CRASH: CRASH_EVE},

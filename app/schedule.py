@@ -26,11 +26,12 @@ FIRST_RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Job:
-    """Work to start at once and then every so many seconds; a run that takes longer delays the next one."""
+    """Work to do every so many seconds, the first time at once or later; a run that takes longer delays the next."""
 
     name: str
     run: Callable[[], Awaitable[None]]
     every_seconds: float
+    first_after_seconds: float = 0.0
 
 
 class JobRunner:
@@ -47,7 +48,7 @@ class JobRunner:
         )
 
     def add(self, job: Job) -> None:
-        """Takes a job; it runs first when the runner starts, or now if that is so already."""
+        """Takes a job; its time counts from now, and before the runner starts nothing runs."""
         self._scheduler.add_job(
             self._run_guarded,
             "interval",
@@ -55,7 +56,7 @@ class JobRunner:
             seconds=job.every_seconds,
             id=job.name,
             name=job.name,
-            next_run_time=datetime.now(UTC),
+            next_run_time=datetime.now(UTC) + timedelta(seconds=job.first_after_seconds),
         )
 
     async def run_until(self, stop: asyncio.Event, *, grace_seconds: float) -> None:

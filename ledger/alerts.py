@@ -8,12 +8,25 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, exists, func, select, tuple_, update
 from sqlmodel import Session, col
 
+from ledger.bulk import insert_rows
 from ledger.kinds import AlertEvent, ReadingName, Role
 from ledger.pages import Place
-from ledger.tables import Alert, AlertCursor, AlertEvidence, AlertState, Block, Fact, Metric, Reading, Reorg
+from ledger.tables import (
+    Alert,
+    AlertCursor,
+    AlertEvidence,
+    AlertState,
+    Block,
+    Cursor,
+    Fact,
+    Metric,
+    Reading,
+    Reorg,
+    Segment,
+)
 
 
 class HappeningRow(NamedTuple):
@@ -59,12 +72,19 @@ class BalanceRow(NamedTuple):
 
 
 class EvidenceRow(NamedTuple):
-    """A block that an alert stands on."""
+    """A block that an alert stands on, and the height of the chain's tip."""
 
     alert_id: int
     fact_key: str
     block_number: int
     block_hash: str
+    tip_number: int | None
+
+
+def start_cursor(session: Session, chain_id: int, *, live_since: datetime, epoch: int, now: datetime) -> None:
+    """Enters the rules' cursor of a chain; if somebody has just done so, theirs stays."""
+    names = ("chain_id", "live_since", "epoch", "moved_at", "ruled_at")
+    insert_rows(session, AlertCursor, names, [(chain_id, live_since, epoch, now, now)])
 
 
 def hold_cursor(session: Session, chain_id: int) -> AlertCursor | None:
@@ -108,7 +128,10 @@ def list_happenings(
 
 
 def list_numbers(session: Session, segment_id: int, names: Sequence[str], *, above: int) -> list[NumberRow]:
-    """Published numbers at as-of blocks higher than `above`, by block; of several method versions the newest."""
+    """Published numbers at as-of blocks higher than `above`, by block; of several days or method versions the newest.
+
+    Those of blocks that a reorganisation replaced are left out: they stay until their day is computed again.
+    """
     query = (
         select(
             col(Metric.name),
@@ -121,7 +144,8 @@ def list_numbers(session: Session, segment_id: int, names: Sequence[str], *, abo
             col(Metric.detail),
         )
         .where(col(Metric.segment_id) == segment_id, col(Metric.name).in_(names), col(Metric.as_of_number) > above)
-        .order_by(col(Metric.as_of_number), col(Metric.method_version))
+        .where(_is_on_chain())
+        .order_by(col(Metric.as_of_number), col(Metric.day), col(Metric.method_version))
     )
     found = (NumberRow(*row) for row in session.execute(query))
     return list({(row.name, row.number): row for row in found}.values())
@@ -130,9 +154,18 @@ def list_numbers(session: Session, segment_id: int, names: Sequence[str], *, abo
 def find_last_number(session: Session, segment_id: int, *, until: datetime) -> int | None:
     """The last block at or before a time that numbers of the segment stand on."""
     query = select(func.max(col(Metric.as_of_number))).where(
-        col(Metric.segment_id) == segment_id, col(Metric.as_of_time) <= until
+        col(Metric.segment_id) == segment_id, col(Metric.as_of_time) <= until, _is_on_chain()
     )
     return session.execute(query).scalar()
+
+
+def _is_on_chain() -> ColumnElement[bool]:
+    """Whether the block that a metric stands on is still part of its chain."""
+    return exists().where(
+        col(Segment.id) == col(Metric.segment_id),
+        col(Block.chain_id) == col(Segment.chain_id),
+        col(Block.hash) == col(Metric.as_of_hash),
+    )
 
 
 def list_balances(session: Session, place: Place, *, since: datetime) -> list[BalanceRow]:
@@ -145,9 +178,11 @@ def list_balances(session: Session, place: Place, *, since: datetime) -> list[Ba
     return [BalanceRow(*row) for row in session.execute(query)]
 
 
-def find_balance(session: Session, place: Place, *, below: int) -> BalanceRow | None:
-    """The last balance known in blocks lower than `below`."""
-    query = _balances(place).where(col(Reading.block_number) < below, col(Reading.value_raw).is_not(None))
+def find_balance_before(session: Session, place: Place, number: int) -> BalanceRow | None:
+    """The last balance known below a block; None until the balance at that block is read, and with it all before."""
+    if session.execute(_balances(place).where(col(Reading.block_number) == number).limit(1)).first() is None:
+        return None
+    query = _balances(place).where(col(Reading.block_number) < number, col(Reading.value_raw).is_not(None))
     found = session.execute(query.order_by(col(Reading.block_number).desc()).limit(1)).first()
     return BalanceRow(*found) if found else None
 
@@ -170,7 +205,7 @@ def find_parameter_before(session: Session, row: HappeningRow) -> str:
             col(Fact.segment_id) == row.segment_id,
             col(Fact.role) == row.role,
             col(Fact.market) == row.market if row.market else col(Fact.market).is_(None),
-            col(Fact.block_number) < row.block_number,
+            tuple_(col(Fact.block_number), col(Fact.log_index)) < (row.block_number, row.log_index),
         )
         .order_by(col(Fact.block_number).desc(), col(Fact.log_index).desc())
     )
@@ -197,12 +232,14 @@ def list_told(session: Session, chain_id: int) -> set[str]:
 
 def list_vanished(session: Session, chain_id: int) -> list[EvidenceRow]:
     """Evidence of standing alerts whose block a reorganisation took, by alert."""
-    columns = (getattr(AlertEvidence, name) for name in EvidenceRow._fields)
+    columns = (getattr(AlertEvidence, name) for name in EvidenceRow._fields[:-1])
+    # In one statement with the blocks: a moment later the tip may be that of another branch.
+    tip = select(col(Cursor.number)).where(col(Cursor.chain_id) == chain_id).scalar_subquery()
     is_there = exists().where(
         col(Block.chain_id) == col(AlertEvidence.chain_id), col(Block.hash) == col(AlertEvidence.block_hash)
     )
     query = (
-        _standing(select(*columns))
+        _standing(select(*columns, tip))
         .where(col(AlertEvidence.chain_id) == chain_id, ~is_there)
         .order_by(col(AlertEvidence.alert_id), col(AlertEvidence.fact_key))
     )

@@ -45,12 +45,14 @@ def list_deliveries(session: Session, limit: int, *, state: DeliveryState | None
 
 
 def list_first_attempts(session: Session) -> list[tuple[int, int, datetime]]:
-    """(chain, block, first attempt) of each alert that stands on one block and that somebody was sent."""
+    """(chain, block, first attempt) of each alert about facts of one block that somebody was sent."""
     low, high = func.min(col(AlertEvidence.block_number)), func.max(col(AlertEvidence.block_number))
     rows = session.execute(
         select(col(AlertEvidence.chain_id), high, func.min(col(Attempt.began_at)))
         .join(Delivery, col(Delivery.alert_id) == col(AlertEvidence.alert_id))
         .join(Attempt, col(Attempt.delivery_id) == col(Delivery.id))
+        .join(Alert, col(Alert.id) == col(AlertEvidence.alert_id))
+        .where(col(Alert.episode) == "")  # What belongs to an episode stands on readings.
         .group_by(col(AlertEvidence.alert_id), col(AlertEvidence.chain_id))
         .having(low == high)
         .order_by(col(AlertEvidence.alert_id))

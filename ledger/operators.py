@@ -1,12 +1,13 @@
 """Channels of whoever runs Backstop: settings name them, the ledger keeps them as endpoints. Nothing here commits."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
+from ledger.bulk import insert_rows
 from ledger.kinds import DigestChoice, EndpointKind, EndpointStatus, Severity
 from ledger.outbox import switch_off
 from ledger.tables import Endpoint, Subscription
@@ -18,12 +19,8 @@ REMOVED = "no longer in the settings"
 
 def sync_operators(session: Session, names: Collection[str], *, now: datetime) -> None:
     """Makes the endpoints those that the settings name; one that is named no more is switched off."""
-    found = {
-        endpoint.address: endpoint
-        for endpoint in session.scalars(select(Endpoint).where(col(Endpoint.kind) == EndpointKind.OPERATOR))
-    }
-    for name in sorted(set(names) - found.keys()):
-        _add(session, name, now)
+    found = _find_operators(session)
+    _add(session, sorted(set(names) - found.keys()), now=now)
     for name, endpoint in found.items():
         if name in names:
             endpoint.status, endpoint.status_reason = EndpointStatus.ACTIVE, ""
@@ -31,17 +28,20 @@ def sync_operators(session: Session, names: Collection[str], *, now: datetime) -
             switch_off(session, endpoint, REMOVED, now=now)
 
 
-def _add(session: Session, name: str, now: datetime) -> None:
-    endpoint = Endpoint(
-        public_id=secrets.token_hex(16),
-        kind=EndpointKind.OPERATOR,
-        address=name,
-        status=EndpointStatus.ACTIVE,
-        digest=DigestChoice.DAILY,
-        created_at=now,
-        confirmed_at=now,
-    )
-    session.add(endpoint)
-    session.flush()
-    assert endpoint.id is not None  # The flush gave it one.
-    session.add(Subscription(endpoint_id=endpoint.id, fund_slug="", event="", least=LEAST))
+def _find_operators(session: Session) -> dict[str, Endpoint]:
+    rows = session.scalars(select(Endpoint).where(col(Endpoint.kind) == EndpointKind.OPERATOR))
+    return {endpoint.address: endpoint for endpoint in rows}
+
+
+def _add(session: Session, names: Sequence[str], *, now: datetime) -> None:
+    """Enters channels; where another process that has just started did so, its endpoint stays."""
+    kind, status, digest = EndpointKind.OPERATOR, EndpointStatus.ACTIVE, DigestChoice.DAILY
+    columns = ("public_id", "kind", "address", "status", "status_reason", "digest", "secrets", "created_at",
+               "confirmed_at")  # fmt: skip
+    rows: list[tuple[object, ...]] = [
+        (secrets.token_hex(16), kind, name, status, "", digest, [], now, now) for name in names
+    ]
+    insert_rows(session, Endpoint, columns, rows)
+    entered = _find_operators(session)
+    wishes = [(entered[name].id, "", "", LEAST) for name in names]
+    insert_rows(session, Subscription, ("endpoint_id", "fund_slug", "event", "least"), wishes)

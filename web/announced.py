@@ -1,6 +1,8 @@
 """What was announced and when, for everybody: the page, its JSON twin and an Atom feed with stable ids."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -33,6 +35,7 @@ class AnnouncementLine:
     sentence: Annotated[str, "what happened, with numbers"]
     replay: Annotated[str, "Replay of …; empty for a live chain"]
     retracted: Annotated[bool, "true where it was taken back later"]
+    updated: Annotated[str, "chain time of what was said last: of what happened, or of its being taken back"]
     key: Annotated[str, "the alert's key"]
 
 
@@ -68,15 +71,21 @@ def live_since(edition: Edition) -> list[tuple[str, str]]:
 def announcement_lines(edition: Edition, limit: int) -> list[AnnouncementLine]:
     """The newest announcements, newest first."""
     found = latest_announced(edition.session, limit)
-    retracted = {alert.retracts for alert in found if alert.retracts is not None}
-    return [_line(alert, is_retracted=alert.id in retracted) for alert in found]
+    retracted = retraction_times(found)
+    return [_line(alert, retracted.get(alert.id)) for alert in found]
 
 
-def _line(alert: Alert, *, is_retracted: bool) -> AnnouncementLine:
+def retraction_times(found: Sequence[Alert]) -> dict[int | None, datetime]:
+    """Announcements that one of these takes back, and the chain time of that one."""
+    return {alert.retracts: alert.happened_at for alert in found if alert.retracts is not None}
+
+
+def _line(alert: Alert, retracted_at: datetime | None) -> AnnouncementLine:
     said = alert.message
+    iso = iso_time(alert.happened_at)
     return AnnouncementLine(
         anchor=f"a{alert.id}",
-        iso=f"{alert.happened_at:%Y-%m-%dT%H:%M:%SZ}",
+        iso=iso,
         when=format_time(alert.happened_at),
         event=event_words(alert.event),
         severity=SEVERITY_WORDS[Severity(alert.severity)],
@@ -85,16 +94,30 @@ def _line(alert: Alert, *, is_retracted: bool) -> AnnouncementLine:
         title=alert.title,
         sentence=str(said.get("sentence", "")),
         replay=str(said.get("replay", "")),
-        retracted=is_retracted,
+        retracted=retracted_at is not None,
+        updated=iso if retracted_at is None else max(iso, iso_time(retracted_at)),
         key=alert.key,
     )
 
 
+def iso_time(time: datetime) -> str:
+    """ISO 8601 to the second."""
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def log_json(edition: Edition) -> dict[str, Any]:
     """The same announcements with the whole message of each."""
+    found = latest_announced(edition.session, MOST_SHOWN)
+    retracted = retraction_times(found)
     rows = [
-        {"id": alert.id, "title": alert.title, "created_at": f"{alert.created_at:%Y-%m-%dT%H:%M:%SZ}", **alert.message}
-        for alert in latest_announced(edition.session, MOST_SHOWN)
+        {
+            "id": alert.id,
+            "title": alert.title,
+            "created_at": iso_time(alert.created_at),
+            "is_retracted": alert.id in retracted,
+            **alert.message,
+        }
+        for alert in found
     ]
     return {"announcements": rows, "live_since": dict(live_since(edition))}
 
@@ -107,5 +130,5 @@ def log_feed(edition: Edition) -> bytes:
         site_url=edition.config.site_url,
         feed_id=f"urn:uuid:{uuid5(NAMESPACE_URL, 'backstop:alerts')}",
         entries=[(line, f"urn:uuid:{uuid5(NAMESPACE_URL, 'backstop:alert:' + line.key)}") for line in lines],
-        updated=max((line.iso for line in lines), default=NEVER),
+        updated=max((line.updated for line in lines), default=NEVER),
     )

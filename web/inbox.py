@@ -3,19 +3,26 @@
 import base64
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from starlette.exceptions import HTTPException
 
+from ledger.numbers import format_time
 from ledger.pages import asking
 from web.caught import CaughtCall, CaughtMail, Inbox
 from web.contexts import Frame
 from web.desk import Desk
 
-SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
-"""A mail is somebody's HTML: it is shown alone, without scripts, and fetches nothing."""
+SANDBOX = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'"
+)
+"""A mail is somebody's HTML: it is shown alone, without scripts, and neither fetches nor posts anything."""
+MOST_BYTES = 20_000
+"""Of a webhook call: those of ours are smaller."""
 MOST_SHOWN = 200
 MAIL, HOOK = "/dev/mail", "/dev/hook"
 
@@ -70,7 +77,7 @@ def create_inbox_router(desk: Desk, inbox: Inbox) -> APIRouter:
         """One mail with its headers."""
         mail = find_mail(inbox, number)
         with asking(desk.engine) as session:
-            around = desk.frame(session, f"{MAIL}/{number}", str(mail["Subject"]))
+            around = desk.frame(session, f"{MAIL}/{number}", subject_of(mail))
         headers = tuple((name, str(value)) for name, value in mail.items())
         return desk.answer("inbox_mail.html", MailPage(around, headers, f"{MAIL}/{number}/body", text_of(mail)))
 
@@ -83,10 +90,20 @@ def create_inbox_router(desk: Desk, inbox: Inbox) -> APIRouter:
     @router.post(HOOK)
     async def take_call(request: Request) -> Response:
         """The demo's webhook."""
-        answer = inbox.take_call(request.headers.get("webhook-id", ""), await request.body())
+        answer = inbox.take_call(request.headers.get("webhook-id", ""), await read_call(request))
         return Response(answer, media_type="text/plain")
 
     return router
+
+
+async def read_call(request: Request) -> bytes:
+    """What was posted; raises 413 where it is larger than any call of ours."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise HTTPException(413)
+    return body
 
 
 def find_mail(inbox: Inbox, number: int) -> EmailMessage:
@@ -115,18 +132,26 @@ def html_of(mail: EmailMessage) -> str:
     return text.replace("<head>", '<head><base target="_blank">', 1)
 
 
+def subject_of(mail: EmailMessage) -> str:
+    """Its subject, or that it has none."""
+    return str(mail.get("Subject", "")) or "no subject"
+
+
 def _mail_line(one: CaughtMail) -> InboxLine:
     mail = one.mail
-    return InboxLine(
-        when=str(mail["Date"]), whom=str(mail["To"]), what=str(mail["Subject"]), href=f"{MAIL}/{one.number}"
-    )
+    when = _when(getattr(mail["Date"], "datetime", None))
+    return InboxLine(when=when, whom=str(mail.get("To", "")), what=subject_of(mail), href=f"{MAIL}/{one.number}")
 
 
 def _call_line(one: CaughtCall) -> InboxLine:
     try:
         said = json.loads(one.body)
         what = str(said.get("data", {}).get("subject") or said.get("type", ""))
-        when = str(said.get("timestamp", ""))
-    except (ValueError, AttributeError):
-        what, when = "no JSON", ""
+        when = _when(datetime.fromisoformat(said["timestamp"]))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        what, when = "no call of ours", ""
     return InboxLine(when=when, whom=one.message_id, what=what, href="")
+
+
+def _when(time: datetime | None) -> str:
+    return "" if time is None else format_time(time.astimezone(UTC))

@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from alerts.channel import ChannelError, Parcel, Receipt
@@ -53,9 +55,26 @@ def load_notifier(name: str, url: str) -> Any:  # Any: apprise is an optional ex
             "operator channels need apprise: run `pip install backstop[operators]`", permanent=True
         ) from error
     notifier = apprise.Apprise(asset=apprise.AppriseAsset(app_id="Backstop", app_desc="Backstop"))
-    if not notifier.add(url):
+    with _silent():
+        is_known = notifier.add(url)
+    if not is_known:
         raise ChannelError(f"apprise does not know the address of the channel {name}: correct it", permanent=True)
     return notifier
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps apprise from logging an address that it does not understand, secrets and all."""
+    log = logging.getLogger("apprise")
+    log.addFilter(_refuse)
+    try:
+        yield
+    finally:
+        log.removeFilter(_refuse)
+
+
+def _refuse(_record: logging.LogRecord) -> bool:
+    return False
 
 
 def kind_of(message: Message | None) -> str:

@@ -4,6 +4,8 @@ from datetime import timedelta
 from uuid import NAMESPACE_URL, uuid5
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerts.channel import Links
 from alerts.mails import parse_mailbox
@@ -44,6 +46,17 @@ def test_the_headers_say_who_what_when_and_that_a_machine_wrote_it() -> None:
         "MIME-Version": "1.0",
         "Content-Type": mail["Content-Type"],
     }
+
+
+WORDS = ("[Short]", "of", "Example-perpetuals-platform-of-a-long-name", "0.71×", "(was", "1.12×),", "8,708\u00a0USDC",
+         "−33,411", "日本語", "x" * 80)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=25).map(" ".join))
+def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
+    mail = mail_of(parcel(changed(COVERAGE_LOW, subject=subject)))
+    assert received(mail)["Subject"] == mail["Subject"]
+    assert max(len(line) for line in mail.as_bytes().splitlines()) <= 998
 
 
 def test_a_mail_is_text_or_html_with_its_chart() -> None:

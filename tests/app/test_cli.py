@@ -16,8 +16,9 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["demo", "run", "index", "compute", "serve", "publish", "replay", "record", "import", "check-fund",
-            "explain", "gaps", "audit", "rebuild", "resume"]  # fmt: skip
-DATABASE_COMMANDS = ("upgrade", "check")
+            "explain", "gaps", "audit", "rebuild", "resume", "worker"]  # fmt: skip
+GROUPS = {"db": ("upgrade", "check"), "alert": ("test", "list", "replay", "bounce")}
+GROUPED = [[group, name] for group, names in GROUPS.items() for name in names]
 
 
 @pytest.fixture(autouse=True)
@@ -49,13 +50,21 @@ def error_line(result: Result) -> str:
 
 def test_the_first_help_names_every_command_and_every_exit_code() -> None:
     shown = backstop("--help").output
-    for command in (*COMMANDS, "db"):
+    for command in (*COMMANDS, *GROUPS):
         assert f" {command} " in shown
     for code, meaning in MEANINGS.items():
         assert f"{code.value} {meaning.split(';')[0]}" in " ".join(shown.split())
 
 
-@pytest.mark.parametrize("words", [*[[name] for name in COMMANDS], *[["db", name] for name in DATABASE_COMMANDS]])
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_help_of_a_group_names_its_commands_and_shows_an_example(group: str) -> None:
+    shown = backstop(group, "--help").output
+    for name in GROUPS[group]:
+        assert f" {name} " in shown
+    assert f"Example: backstop {group} " in shown
+
+
+@pytest.mark.parametrize("words", [*[[name] for name in COMMANDS], *GROUPED])
 def test_the_help_of_each_command_says_what_it_does_shows_an_example_and_what_comes_next(words: list[str]) -> None:
     result = backstop(*words, "--help")
     assert result.exit_code == 0
@@ -70,14 +79,44 @@ def test_help_never_reads_a_setting() -> None:
     assert backstop("run", "--help", BACKSTOP_PORT="wrong").exit_code == 0
 
 
-@pytest.mark.parametrize("words", [["db", "upgrade"], ["run"], ["demo", "--once"], ["index"], ["publish", "out"]])
+@pytest.mark.parametrize(
+    "words",
+    [["db", "upgrade"], ["run"], ["demo", "--once"], ["index"], ["publish", "out"], ["worker"], ["alert", "list"]],
+)
 def test_a_wrong_setting_stops_every_command_at_its_start(words: list[str]) -> None:
     result = backstop(*words, BACKSTOP_PORT="99999")
     assert result.exit_code == 2
     assert error_line(result).startswith("BACKSTOP_PORT is '99999'")
 
 
-@pytest.mark.parametrize("words", [["compute"], ["serve"], ["publish", "out"], ["index"], ["db", "check"]])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BACKSTOP_SMTP_URL", "mail.example"),
+        ("BACKSTOP_MAIL_FROM", "nobody"),
+        ("BACKSTOP_MAIL_BOUNCES", "nobody"),
+        ("BACKSTOP_ALERT_SECONDS", "0.1"),
+        ("BACKSTOP_HEARTBEAT_URL", "watchdog"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_a_wrong_setting_of_alerts_stops_what_sends_them(command: str, variable: str, value: str) -> None:
+    result = backstop(command, **{variable: value})
+    assert result.exit_code == 2
+    assert error_line(result).startswith(variable)
+
+
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_who_sends_mails_must_know_the_address_of_the_site(command: str, empty_place: Path) -> None:
+    result = backstop(command, BACKSTOP_SMTP_URL="smtp://127.0.0.1:1")
+    assert result.exit_code == 2
+    assert error_line(result).startswith("BACKSTOP_PUBLIC_URL is missing: ")
+    assert not list(empty_place.iterdir()), "nothing was begun"
+
+
+@pytest.mark.parametrize(
+    "words", [["compute"], ["serve"], ["publish", "out"], ["index"], ["db", "check"], ["alert", "list"]]
+)
 def test_a_database_without_tables_is_named_with_the_fix(words: list[str], empty_place: Path) -> None:
     empty = empty_place / "empty.sqlite"
     empty.touch()

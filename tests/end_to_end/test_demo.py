@@ -1,18 +1,23 @@
 """The demo as a stranger runs it: one command on the shipped recording, then what its files say."""
 
+import html
 import json
 import os
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from app.settings import PREFIX
-from ledger.kinds import Status
+from ledger.kinds import AlertEvent, Status
+from tests.rigs.catcher import Catcher
 
 ROOT = Path(__file__).parents[2]
 LONGEST_SECONDS = 600
@@ -53,9 +58,18 @@ def run_demo(directory: Path, **variables: str) -> Demo:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def outsider() -> Iterator[Catcher]:
+    """Whoever the settings name as operators and watchdog."""
+    with Catcher() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, outsider: Catcher) -> Demo:
     """The shipped demo, without real data."""
-    return run_demo(tmp_path_factory.mktemp("demo"))
+    operators = json.dumps({"on-call": f"json://127.0.0.1:{outsider.port}"})
+    named = {"BACKSTOP_OPERATOR_URLS": operators, "BACKSTOP_HEARTBEAT_URL": f"http://127.0.0.1:{outsider.port}/"}
+    return run_demo(tmp_path_factory.mktemp("demo"), **named)
 
 
 def statuses(demo: Demo) -> dict[str, str]:
@@ -129,8 +143,63 @@ def test_the_static_site_stands_by_itself(demo: Demo) -> None:
 def test_the_terminal_shows_a_row_a_fund_and_how_long_each_step_took(demo: Demo) -> None:
     for slug in statuses(demo):
         assert slug in demo.out
-    assert re.search(r"index [\d.]+ s · compute [\d.]+ s · publish [\d.]+ s · together [\d.]+ s", demo.out)
+    steps = r"index [\d.]+ s · compute [\d.]+ s · alerts [\d.]+ s · publish [\d.]+ s · together [\d.]+ s"
+    assert re.search(steps, demo.out)
     assert "Traceback" not in demo.err
+
+
+def announcements(demo: Demo) -> list[dict[str, Any]]:
+    """What the demo announced, as the log's JSON tells it."""
+    found: list[dict[str, Any]] = json.loads((demo.site / "alerts" / "log.json").read_text())["announcements"]
+    return found
+
+
+def test_the_crash_is_announced_by_name(demo: Demo) -> None:
+    about = {(one["event"], one.get("fund_slug", "")) for one in announcements(demo)}
+    assert about >= {
+        (AlertEvent.DEPLETED, "perp-v2-small-simulated"),
+        (AlertEvent.SHORTFALL_RECORDED, "perp-v2-small-simulated"),
+        (AlertEvent.SHORTFALL_RECORDED, "perp-v2-large-simulated"),
+        (AlertEvent.SHORTFALL_RECORDED, "morpho-blue-simulated"),
+        (AlertEvent.LOSS_SOCIALIZED, "morpho-blue-simulated"),
+        (AlertEvent.PAUSED, "perp-v2-small-simulated"),
+        (AlertEvent.WITHDRAWAL_LARGE, "reserve-simulated"),
+    }
+    # The large fund is never called depleted, and nothing that a recording says is a fault of ours.
+    assert [slug for event, slug in about if event == AlertEvent.DEPLETED] == ["perp-v2-small-simulated"]
+    assert not {AlertEvent.STALE, AlertEvent.UNRECONCILED, AlertEvent.DISAGREEMENT} & {event for event, _ in about}
+    assert all(one["replay"].startswith("Replay of ") for one in announcements(demo))
+
+
+def test_nothing_is_announced_of_the_time_before_the_eve_and_nothing_twice(demo: Demo) -> None:
+    times = [one["happened_at"] for one in announcements(demo)]
+    assert min(times) > "2021-05-17T00:00:00Z"
+    assert max(times) <= "2021-05-24T00:00:00Z"
+    keys = [one["key"] for one in announcements(demo)]
+    assert len(set(keys)) == len(keys)
+
+
+def test_page_and_feed_of_the_log_say_what_its_json_says(demo: Demo) -> None:
+    rows = announcements(demo)
+    page = (demo.site / "alerts" / "log" / "index.html").read_text()
+    assert len(re.findall(r'<tr id="a\d+">', page)) == len(rows)
+    said = html.unescape(page)
+    assert all(one["sentence"] in said for one in rows)
+    feed = ElementTree.parse(demo.site / "alerts" / "log.atom").getroot()
+    titles = [entry.findtext("{*}title") for entry in feed.iterfind("{*}entry")]
+    assert titles == [one["title"] for one in rows][:100]
+    assert (demo.site / "alerts" / "index.html").is_file()
+
+
+def test_what_was_announced_was_sent_and_caught_and_the_terminal_says_how_much(demo: Demo, outsider: Catcher) -> None:
+    found = re.search(r"Announced: (\d+) mails and (\d+) webhook calls were sent and caught", demo.err)
+    assert found
+    events = Counter(one["event"] for one in announcements(demo))
+    # The reader asked for the daily digest, and the webhook gets none; its first call is the ping.
+    alerts = events.total() - events[AlertEvent.DIGEST_DAILY] - events[AlertEvent.DIGEST_WEEKLY]
+    assert alerts > 30
+    assert (int(found[1]), int(found[2])) == (alerts + events[AlertEvent.DIGEST_DAILY], alerts + 1)
+    assert not outsider.caught, "the demo tells nobody whom the settings name"
 
 
 def test_with_real_data_the_histories_of_aave_and_drift_join(

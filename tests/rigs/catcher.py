@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # Connections stay open, so that a client could wrongly use one twice.
 
     def do_POST(self) -> None:
-        catcher, body = self.server.catcher, self.rfile.read(int(self.headers["content-length"]))
+        catcher, body = self.server.catcher, self.rfile.read(int(self.headers.get("content-length", 0)))
         caught = Caught(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
         catcher.caught.append(caught)
         reply = catcher.answer(caught)
@@ -132,6 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif not reply.is_cut:
             self.give(reply, catcher.ended)
         self.close_connection |= reply.is_silent or reply.is_cut or catcher.ended.is_set()
+
+    def do_GET(self) -> None:
+        self.do_POST()
 
     def wait_for_the_end(self, ended: Event) -> None:
         self.connection.settimeout(0.05)

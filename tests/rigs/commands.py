@@ -4,10 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from types import TracebackType
+from typing import TypeVar
 
 import pytest
 
@@ -17,6 +20,9 @@ from ledger.pages import asking, list_chains
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 180.0
+LOOK_SECONDS = 0.2
+
+Seen = TypeVar("Seen")
 
 
 class Running(subprocess.Popen[str]):
@@ -90,3 +96,15 @@ def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
     finally:
         patience.cancel()
     pytest.fail(f"backstop ended, or was ended after a while, without saying {pattern!r}:\n{''.join(said)}")
+
+
+def look_until_seen(process: subprocess.Popen[str], look: Callable[[], Seen | None], what: str) -> Seen:
+    """Looks again and again at what a process does; one that ends, or never does it, fails the test."""
+    last = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < last:
+        found = look()
+        if found is not None:
+            return found
+        assert process.poll() is None, f"backstop ended before {what}"
+        time.sleep(LOOK_SECONDS)
+    pytest.fail(f"backstop runs, but there was no sign of {what}")

@@ -81,8 +81,8 @@ async def compute_now(engine: Engine) -> None:
 
 
 async def publish_now(engine: Engine, settings: Settings) -> None:
-    """Writes the static tree."""
+    """Writes the static tree; stops between two days when told to."""
     directory = settings.publish_dir
     if directory is not None:
-        await in_thread(lambda _heard: publish_to(engine, settings, directory))
+        await in_thread(lambda heard: publish_to(engine, settings, directory, heard=heard))
         log.info("published to %s", directory)

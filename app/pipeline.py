@@ -38,7 +38,8 @@ def compute_with_bars(engine: Engine) -> ComputeSummary:
 def site_config(settings: Settings, ways: Ways | None = None) -> SiteConfig:
     """What the site must know of where it stands; without a public address links stay relative to the host."""
     subscribe = subscribe_config(ways or Ways(settings.smtp_url))
-    return SiteConfig(site_url=str(settings.public_url or "").rstrip("/"), subscribe=subscribe)
+    url = str(settings.public_url or "").rstrip("/")
+    return SiteConfig(site_url=url, subscribe=subscribe, published=settings.publish_dir)
 
 
 @contextmanager
@@ -80,13 +81,16 @@ def publish_command(settings: Settings, directory: Path) -> None:
     say(watch.line())
 
 
-def publish_to(engine: Engine, settings: Settings, directory: Path) -> PublishSummary:
-    """The static tree of what the ledger says now."""
+def publish_to(
+    engine: Engine, settings: Settings, directory: Path, *, heard: Callable[[str, int, int], None] | None = None
+) -> PublishSummary:
+    """The static tree of what the ledger says now; `heard` is told fund, days written and days in all."""
     # Nobody answers the forms of a static copy.
-    return publish(engine, system_clock, directory, replace(site_config(settings), subscribe=None))
+    return publish(engine, system_clock, directory, replace(site_config(settings), subscribe=None), heard=heard)
 
 
 def show_published(done: PublishSummary, directory: Path) -> None:
-    """How many files, how large, where."""
-    columns = (Column("Static site"), Column("Files", is_number=True), Column("Bytes", is_number=True))
-    show_table("Published", columns, [[str(directory), f"{done.files:,}", f"{done.bytes:,}"]])
+    """How many files, how many of them final and not made again, how large, where."""
+    names = ("Files", "Kept as final", "Bytes")
+    columns = (Column("Static site"), *(Column(name, is_number=True) for name in names))
+    show_table("Published", columns, [[str(directory), f"{done.files:,}", f"{done.kept:,}", f"{done.bytes:,}"]])

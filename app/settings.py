@@ -99,7 +99,8 @@ class Settings(BaseSettings):
         default=900.0, ge=1, description="Seconds between two static trees in `backstop run`, if a publish_dir is set"
     )
     publish_dir: Path | None = Field(
-        default=None, description="Directory `backstop run` writes the static site to; left out, it writes none"
+        default=None,
+        description="Directory `backstop run` writes the static site to, shown while the database is away; else none",
     )
     replay_seconds: float = Field(
         default=240.0, ge=10, description="Seconds in which the demo plays the crash week of May 2021"

@@ -6,18 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from ledger.kinds import Role
+from ledger.listings import ReadingRow
 from ledger.moments import MADE_UP_BLOCK, MADE_UP_FACT, is_made_up
 from ledger.numbers import format_exact, scale
 from ledger.pages import EventRow, Place, balance_series, list_events
-from ledger.tables import Asset, Chain, Metric
+from ledger.tables import Asset, Chain, Metric, Reading
 from ledger.words import DISCLAIMER, chain_title, kind_words
 from web.catalogue import describe, readings_of
-from web.edition import Edition
+from web.edition import Edition, SourceState
 from web.evidence import LOSS_ROLES, sum_by_asset
 from web.figures import Figures
-from web.home import worst_first
 from web.losses import count_liquidations
-from web.origins import MOST_READINGS
+from web.origins import MOST_READINGS, history_up_to, number_path, shown_metrics
+from web.severity import worst_first
 from web.sources import segment_holes
 
 MOST_EVENTS = 1000
@@ -29,16 +30,18 @@ def to_bytes(content: Json) -> bytes:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _time(time: datetime | None) -> str | None:
+def iso_or_none(time: datetime | None) -> str | None:
+    """ISO 8601 to the second, or null."""
     return None if time is None else f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _digits(raw: int | None, decimals: int) -> str | None:
+def digits(raw: int | None, decimals: int) -> str | None:
     """An exact decimal without separators, or null."""
     return None if raw is None else format_exact(scale(raw, decimals)).replace(",", "").replace("−", "-")
 
 
-def _envelope(edition: Edition, path: str) -> Json:
+def envelope(edition: Edition, path: str) -> Json:
+    """What every twin begins with: its own address, version, digest and disclaimer."""
     return {
         "self": edition.config.site_url + path,
         "method_version": edition.method_version,
@@ -47,7 +50,7 @@ def _envelope(edition: Edition, path: str) -> Json:
     }
 
 
-def _synthetic(chain: Chain, fields: tuple[str, ...]) -> Json:
+def synthetic(chain: Chain, fields: tuple[str, ...]) -> Json:
     """Which fields of a row were made up by a reconstruction; none anywhere else."""
     return {"is_synthetic": is_made_up(chain), "synthetic": list(fields) if is_made_up(chain) else []}
 
@@ -64,7 +67,7 @@ def metric_row(metric: Metric, chain: Chain, *, with_detail: bool = True) -> Jso
         "reason": metric.reason,
         "block_number": metric.as_of_number,
         "block_hash": metric.as_of_hash,
-        "block_time": _time(metric.as_of_time),
+        "block_time": iso_or_none(metric.as_of_time),
         "day": metric.day,
         "is_day_final": metric.is_day_final,
         "window_days": metric.window_days,
@@ -73,7 +76,7 @@ def metric_row(metric: Metric, chain: Chain, *, with_detail: bool = True) -> Jso
         "interval": None if metric.ci_low is None and metric.ci_high is None else [metric.ci_low, metric.ci_high],
         "method_version": metric.method_version,
         "inputs_digest": metric.inputs_digest,
-    } | _synthetic(chain, MADE_UP_BLOCK)
+    } | synthetic(chain, MADE_UP_BLOCK)
     return row | {"detail": metric.detail} if with_detail else row
 
 
@@ -86,21 +89,71 @@ def event_row(row: EventRow, place: Place, asset: Asset | None) -> Json:
         "role": row.role,
         "amount_raw": None if row.amount_raw is None else str(row.amount_raw),
         "decimals": asset.decimals if asset else None,
-        "amount": _digits(row.amount_raw, asset.decimals) if asset else None,
+        "amount": digits(row.amount_raw, asset.decimals) if asset else None,
         "asset": asset.symbol if asset else None,
         "account": row.account,
         "market": row.market,
         "block_number": row.block_number,
         "block_hash": row.block_hash,
-        "block_time": _time(row.block_time),
+        "block_time": iso_or_none(row.block_time),
         "since_number": row.since_number,
         "tx_hash": row.tx_hash,
         "log_index": row.log_index,
         "fact_no": row.fact_no,
-    } | _synthetic(place.chain, MADE_UP_FACT)
+    } | synthetic(place.chain, MADE_UP_FACT)
 
 
-def _status(edition: Edition, place: Place) -> Json:
+def reading_row(row: Reading | ReadingRow) -> Json:
+    """One answer of a contract or venue: `value_raw` null is unknown and has its error."""
+    return {
+        "name": row.name,
+        "subject": row.subject,
+        "contract": row.contract,
+        "call": row.call,
+        "block_number": row.block_number,
+        "block_hash": row.block_hash,
+        "block_time": iso_or_none(row.block_time),
+        "value_raw": None if row.value_raw is None else str(row.value_raw),
+        "decimals": row.decimals,
+        "value": digits(row.value_raw, row.decimals),
+        "error": row.error,
+    }
+
+
+def chain_row(source: SourceState) -> Json:
+    """How one source stands."""
+    chain, tip = source.state.chain, source.state.tip
+    return {
+        "id": chain.chain_id,
+        "name": chain.name,
+        "source_kind": chain.kind,
+        "status": chain.status,
+        "reason": chain.status_reason,
+        "is_current": source.is_current,
+        "head_number": chain.head_number,
+        "head_time": iso_or_none(chain.head_time),
+        "finalized_number": chain.finalized_number,
+        "followed_to": tip.number if tip else None,
+        "lag_seconds": None if source.lag is None else int(source.lag.total_seconds()),
+    }
+
+
+def indexed_rows(edition: Edition, places: Iterable[Place]) -> list[Json]:
+    """How segments stand, and what was not scanned of them."""
+    holes = segment_holes(edition)
+    return [
+        standing_row(edition, place)
+        | {
+            "indexed": place.segment.status,
+            "indexed_reason": place.segment.status_reason,
+            "holes": holes.get(place.segment.slug, []),
+        }
+        for place in places
+    ]
+
+
+def standing_row(edition: Edition, place: Place) -> Json:
+    """How one segment stands, and how far its data can be relied on."""
     figures = Figures(edition, place)
     badge = figures.badge()
     return {
@@ -115,7 +168,8 @@ def _status(edition: Edition, place: Place) -> Json:
     }
 
 
-def _fund(place: Place) -> Json:
+def fund_row(place: Place) -> Json:
+    """What names a fund and its source."""
     chain = place.chain
     return {
         "slug": place.fund.slug,
@@ -136,7 +190,7 @@ def funds_json(edition: Edition) -> Json:
     funds = []
     for places in edition.funds().values():
         segments = [
-            _status(edition, place)
+            standing_row(edition, place)
             | {
                 "metrics": [
                     metric_row(one, place.chain, with_detail=False) for one in edition.metrics_of(place).values()
@@ -144,8 +198,8 @@ def funds_json(edition: Edition) -> Json:
             }
             for place in worst_first(edition, places)
         ]
-        funds.append(_fund(places[0]) | {"segments": segments})
-    return _envelope(edition, "/funds.json") | {"funds": funds}
+        funds.append(fund_row(places[0]) | {"segments": segments})
+    return envelope(edition, "/funds.json") | {"funds": funds}
 
 
 def fund_json(edition: Edition, slug: str) -> Json | None:
@@ -165,14 +219,14 @@ def fund_json(edition: Edition, slug: str) -> Json | None:
         "file_digest": fund.file_digest,
         "segments": [_segment(edition, place) for place in worst_first(edition, places)],
     }
-    return _envelope(edition, f"/funds/{slug}.json") | _fund(places[0]) | told
+    return envelope(edition, f"/funds/{slug}.json") | fund_row(places[0]) | told
 
 
 def _segment(edition: Edition, place: Place) -> Json:
     losses = list_events(edition.session, [place.segment_id], LOSS_ROLES)
     closed = list_events(edition.session, [place.segment_id], [Role.LIQUIDATION])
     points = balance_series(edition.session, place) if place.asset else []
-    return _status(edition, place) | {
+    return standing_row(edition, place) | {
         "asset": {"symbol": place.asset.symbol, "decimals": place.asset.decimals} if place.asset else None,
         "metrics": [metric_row(one, place.chain) for one in edition.metrics_of(place).values()],
         "losses": [event_row(row, place, edition.assets.get(row.asset_id or 0)) for row in losses],
@@ -182,9 +236,9 @@ def _segment(edition: Edition, place: Place) -> Json:
             "rows": [
                 [
                     point.number,
-                    _time(point.time),
+                    iso_or_none(point.time),
                     None if point.value_raw is None else str(point.value_raw),
-                    _digits(point.value_raw, point.decimals),
+                    digits(point.value_raw, point.decimals),
                 ]
                 for point in points
             ],
@@ -208,44 +262,32 @@ def _sums(edition: Edition, rows: Iterable[EventRow]) -> list[Json]:
                     "count": one.count,
                     "sum_raw": str(one.raw),
                     "decimals": asset.decimals if asset else None,
-                    "sum": _digits(one.raw, asset.decimals) if asset else None,
+                    "sum": digits(one.raw, asset.decimals) if asset else None,
                 }
             )
     return found
 
 
-def number_json(edition: Edition, slug: str, name: str) -> Json | None:
-    """One number of each segment with readings, prices and history; None where that fund has no such metric."""
-    places = [place for place in edition.funds().get(slug, []) if name in edition.metrics_of(place)]
-    if not places:
+def number_json(edition: Edition, slug: str, name: str, number: int | None = None) -> Json | None:
+    """One number of each segment, the latest or that of a block, with readings, prices and history up to it.
+
+    None where that fund has no such metric, or none at that block.
+    """
+    found = shown_metrics(edition, slug, name, number)
+    if not found:
         return None
-    parts = [_number(edition, place, name) for place in worst_first(edition, places)]
-    return _envelope(edition, f"/funds/{slug}/facts/{name}.json") | _fund(places[0]) | {"segments": parts}
+    parts = [_number(edition, place, metric) for place, metric in found]
+    return envelope(edition, f"{number_path(slug, name, number)}.json") | fund_row(found[0][0]) | {"segments": parts}
 
 
-def _number(edition: Edition, place: Place, name: str) -> Json:
-    metric = edition.metrics_of(place)[name]
+def _number(edition: Edition, place: Place, metric: Metric) -> Json:
+    name = metric.name
     readings = edition.readings(place.segment_id, readings_of(name), metric.as_of_number)
     return {
         "slug": place.segment.slug,
         "metric": metric_row(metric, place.chain),
         "readings_count": len(readings),
-        "readings": [
-            {
-                "name": row.name,
-                "subject": row.subject,
-                "contract": row.contract,
-                "call": row.call,
-                "block_number": row.block_number,
-                "block_hash": row.block_hash,
-                "block_time": _time(row.block_time),
-                "value_raw": None if row.value_raw is None else str(row.value_raw),
-                "decimals": row.decimals,
-                "value": _digits(row.value_raw, row.decimals),
-                "error": row.error,
-            }
-            for row in readings[:MOST_READINGS]
-        ],
+        "readings": [reading_row(row) for row in readings[:MOST_READINGS]],
         "prices": [
             {
                 "asset": asset.symbol,
@@ -254,13 +296,13 @@ def _number(edition: Edition, place: Place, name: str) -> Json:
                 "block_hash": price.block_hash,
                 "answer_raw": None if price.answer_raw is None else str(price.answer_raw),
                 "decimals": price.decimals,
-                "usd": _digits(price.answer_raw, price.decimals),
-                "updated_at": _time(price.updated_at),
+                "usd": digits(price.answer_raw, price.decimals),
+                "updated_at": iso_or_none(price.updated_at),
                 "error": price.error,
             }
             for price, asset in edition.prices(place.chain.chain_id, metric.as_of_number)
         ],
-        "history": [metric_row(row, place.chain, with_detail=False) for row in edition.history(place.segment_id, name)],
+        "history": [metric_row(row, place.chain, with_detail=False) for row in history_up_to(edition, metric)],
     }
 
 
@@ -270,35 +312,11 @@ def events_json(edition: Edition) -> Json:
     rows = list_events(edition.session, list(places), LOSS_ROLES)
     newest = list(reversed(rows))[:MOST_EVENTS]
     shown = [event_row(row, places[row.segment_id], edition.assets.get(row.asset_id or 0)) for row in newest]
-    return _envelope(edition, "/events.json") | {"count": len(rows), "events": shown}
+    return envelope(edition, "/events.json") | {"count": len(rows), "events": shown}
 
 
 def status_json(edition: Edition) -> Json:
     """How our own sources stand."""
-    chains = [
-        {
-            "id": source.state.chain.chain_id,
-            "name": source.state.chain.name,
-            "source_kind": source.state.chain.kind,
-            "status": source.state.chain.status,
-            "reason": source.state.chain.status_reason,
-            "is_current": source.is_current,
-            "head_number": source.state.chain.head_number,
-            "head_time": _time(source.state.chain.head_time),
-            "finalized_number": source.state.chain.finalized_number,
-            "followed_to": source.state.tip.number if source.state.tip else None,
-            "lag_seconds": None if source.lag is None else int(source.lag.total_seconds()),
-        }
-        for source in edition.sources
-    ]
-    holes = segment_holes(edition)
-    segments = [
-        _status(edition, place)
-        | {
-            "indexed": place.segment.status,
-            "indexed_reason": place.segment.status_reason,
-            "holes": holes.get(place.segment.slug, []),
-        }
-        for place in edition.places
-    ]
-    return _envelope(edition, "/status.json") | {"chains": chains, "segments": segments}
+    chains = [chain_row(source) for source in edition.sources]
+    segments = indexed_rows(edition, edition.places)
+    return envelope(edition, "/status.json") | {"chains": chains, "segments": segments}

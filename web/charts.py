@@ -1,4 +1,4 @@
-"""The balance chart: one Vega-Lite specification, decimated without hiding a spike, broken where data are missing."""
+"""Charts by Vega-Lite: how they look and become SVG; and the balance, decimated without hiding a spike."""
 
 import json
 import re
@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from math import inf
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup, escape
 
@@ -23,15 +24,18 @@ from web.contexts import Chart
 class Size:
     """A drawing's box, with as many labels on its time axis as fit."""
 
-    width: int
+    width: int | Literal["container"]
     height: int
     ticks: int
 
 
+CLOSE = Size("container", 400, 8)
 WIDE, NARROW, MAIL = Size(900, 280, 6), Size(340, 240, 3), Size(560, 220, 4)
 PLAIN = {"accent": "#0b6aa8", "short": "#b3360a", "ink": "#1b1c1f", "muted": "#5a5f68", "line": "#dedbd4"}
 """The light theme's colours for pictures, which no style sheet reaches."""
 MOST_POINTS = 1000
+LONG = 400 * 86_400_000
+"""A line of more milliseconds than this has years on its axis."""
 HOLE_PERIODS = 3
 """A pause longer than this many periods of reading breaks the line."""
 NEIGHBOURS = 9
@@ -69,9 +73,46 @@ def chart_balance(line: BalanceLine, chart_id: str) -> Chart | None:
         return None
     title = f"Balance in {line.symbol} through time"
     specification = _specification(line, _decimated(runs, MOST_POINTS / len(known)))
-    wide = render(_sized(specification, WIDE), chart_id, title)
-    narrow = render(_sized(specification, NARROW), f"{chart_id}-narrow", title)
+    wide = render(sized(specification, WIDE), chart_id, title)
+    narrow = render(sized(specification, NARROW), f"{chart_id}-narrow", title)
     return Chart(wide, narrow, _caption(line, known, len(runs)))
+
+
+def look_closer(line: BalanceLine) -> dict[str, Any] | None:
+    """The same drawing as a specification to zoom into, in the page's colours; None with fewer than two readings."""
+    runs = split_runs(line.points)
+    n_known = sum(map(len, runs))
+    if n_known < 2:
+        return None
+    specification = _specification(line, _decimated(runs, MOST_POINTS / n_known))
+    zoom = {"name": "zoom", "select": {"type": "interval", "encodings": ["x"]}, "bind": "scales"}
+    near = {
+        "name": "near",
+        "select": {"type": "point", "nearest": True, "on": "pointerover", "fields": ["t"], "clear": "pointerout"},
+    }
+    told = [
+        {
+            "field": "t",
+            "type": "temporal",
+            "format": "%-d %b %Y, %H:%M UTC",
+            "title": "read at",
+            "scale": {"type": "utc"},
+        },
+        {"field": "v", "type": "quantitative", "format": ",.6~f", "title": line.symbol},
+    ]
+    place = {
+        "x": {"field": "t", "type": "temporal", "scale": {"type": "utc"}},
+        "y": {"field": "v", "type": "quantitative"},
+    }
+    shown = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
+    first, *others = specification["layer"]
+    dots = {
+        "data": {"name": "readings"},
+        "mark": {"type": "circle", "color": "var(--accent)", "size": 60},
+        "params": [near],
+        "encoding": {**place, "opacity": shown, "tooltip": told},
+    }
+    return sized({**specification, "layer": [{**first, "params": [zoom]}, *others, dots]}, CLOSE)
 
 
 def picture_balance(line: BalanceLine) -> bytes | None:
@@ -82,7 +123,7 @@ def picture_balance(line: BalanceLine) -> bytes | None:
         return None
     import vl_convert  # noqa: PLC0415  225 MB: loaded by the first chart only.
 
-    text = json.dumps(_sized(_specification(line, _decimated(runs, MOST_POINTS / n_known)), MAIL))
+    text = json.dumps(sized(_specification(line, _decimated(runs, MOST_POINTS / n_known)), MAIL))
     for name, colour in PLAIN.items():
         text = text.replace(f"var(--{name})", colour)
     text = text.replace('"background": "transparent"', '"background": "#ffffff"').replace('"inherit"', '"sans-serif"')
@@ -148,74 +189,64 @@ def _milliseconds(time: datetime) -> int:
 
 
 def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]]) -> dict[str, Any]:
-    import altair as imported  # noqa: PLC0415  Slow to import: only a chart pays for it.
-
-    altair: Any = imported  # Its generated classes are typed in part only.
-
     rows: list[dict[str, Any]] = [
         {"t": _milliseconds(point.time), "v": _value(point), "run": place}
         for place, run in enumerate(runs)
         for point in run
     ]
-    span = max(row["t"] for row in rows) - min(row["t"] for row in rows)
-    axis = altair.Axis(
-        title=None,
-        format="%-d %b %Y" if span > 400 * 86_400_000 else "%-d %b",
-        grid=False,
-        labelFlush=True,
-    )
+    first, last = min(row["t"] for row in rows), max(row["t"] for row in rows)
+    data = {
+        "readings": rows,
+        "singles": [{"t": _milliseconds(run[0].time), "v": _value(run[0])} for run in runs if len(run) == 1],
+        "reference": [{"t": last, "v": float(line.reference), "label": line.reference_label}]
+        if line.reference is not None
+        else [],
+        "markers": [_marker(one, rows) for one in line.markers],
+    }
+    present = tuple(name for name, found in data.items() if found)
+    # Data are put in afterwards: Altair would check every reading against its schema.
+    return {**_layers("%-d %b %Y" if last - first > LONG else "%-d %b", present), "datasets": data}
+
+
+@cache
+def _layers(date_format: str, present: tuple[str, ...]) -> Mapping[str, Any]:
+    """The drawing without its data: made once for each kind, since checking it takes longer than drawing it."""
+    import altair as imported  # noqa: PLC0415  Slow to import: only a chart pays for it.
+
+    altair: Any = imported  # Its generated classes are typed in part only.
+    axis = altair.Axis(title=None, format=date_format, grid=False, labelFlush=True)
     x = altair.X("t:T", axis=axis, scale=altair.Scale(type="utc"))
     y = altair.Y(
         "v:Q",
         axis=altair.Axis(title=None, tickCount=5, domain=False, ticks=False, labelExpr="format(datum.value, '~s')"),
     )
-    drawing = altair.layer(
-        altair.Chart(altair.NamedData("readings"))
-        .mark_line(color="var(--accent)", strokeWidth=1.75)
-        .encode(x=x, y=y, detail="run:N")
-    )
-    singles = [{"t": _milliseconds(run[0].time), "v": _value(run[0])} for run in runs if len(run) == 1]
-    if singles:
-        dots = altair.Chart(altair.Data(values=singles)).mark_circle(color="var(--accent)", size=12)
-        drawing += dots.encode(x=x, y=y)
-    if line.reference is not None:
-        drawing += _reference(altair, line, max(row["t"] for row in rows))
-    if line.markers:
-        drawing += _markers(altair, line.markers, rows)
-    specification: dict[str, Any] = _themed(drawing).to_dict()
-    # Named data are put in afterwards: Altair would check every reading against its schema.
-    return specification | {"datasets": specification.get("datasets", {}) | {"readings": rows}}
+    charts = {name: altair.Chart(altair.NamedData(name)) for name in present}
+    line = charts["readings"].mark_line(color="var(--accent)", strokeWidth=1.75)
+    drawing = altair.layer(line.encode(x=x, y=y, detail="run:N"))
+    if "singles" in charts:
+        drawing += charts["singles"].mark_circle(color="var(--accent)", size=12).encode(x=x, y=y)
+    if "reference" in charts:
+        rule = charts["reference"].mark_rule(color="var(--short)", strokeDash=[6, 4], strokeWidth=1.25)
+        label = charts["reference"].mark_text(align="right", baseline="bottom", dy=-4, color="var(--ink)", fontSize=12)
+        drawing += rule.encode(y="v:Q") + label.encode(x="t:T", y="v:Q", text="label:N")
+    if "markers" in charts:
+        shape = charts["markers"].mark_point(
+            shape="triangle-down", filled=True, color="var(--short)", opacity=1, size=90, yOffset=-9
+        )
+        drawing += shape.encode(x="t:T", y="v:Q", href="to:N", tooltip="label:N")
+    specification: dict[str, Any] = themed(drawing).to_dict()
+    return specification
 
 
-def _sized(specification: Mapping[str, Any], size: Size) -> dict[str, Any]:
-    """The same drawing in a box: made once, since checking a specification takes longer than drawing it."""
+def _marker(marker: Marker, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    time = _milliseconds(marker.time)
+    return {"t": time, "v": _at(rows, time), "label": marker.label, "to": f"#{marker.anchor}"}
+
+
+def sized(specification: Mapping[str, Any], size: Size) -> dict[str, Any]:
+    """The same drawing in a box."""
     config = specification["config"] | {"axisX": {"tickCount": size.ticks}}
     return {**specification, "width": size.width, "height": size.height, "config": config}
-
-
-def _reference(altair: Any, line: BalanceLine, last: int) -> Any:
-    data = altair.Data(values=[{"v": float(line.reference or 0), "t": last}])
-    rule = altair.Chart(data).mark_rule(color="var(--short)", strokeDash=[6, 4], strokeWidth=1.25).encode(y="v:Q")
-    label = altair.Chart(data).mark_text(
-        text=line.reference_label, align="right", baseline="bottom", dy=-4, color="var(--ink)", fontSize=12
-    )
-    return rule + label.encode(x="t:T", y="v:Q")
-
-
-def _markers(altair: Any, markers: Sequence[Marker], rows: Sequence[Mapping[str, Any]]) -> Any:
-    values = [
-        {
-            "t": _milliseconds(one.time),
-            "v": _at(rows, _milliseconds(one.time)),
-            "label": one.label,
-            "to": "#" + one.anchor,
-        }
-        for one in markers
-    ]
-    shape = altair.Chart(altair.Data(values=values)).mark_point(
-        shape="triangle-down", filled=True, color="var(--short)", opacity=1, size=90, yOffset=-9
-    )
-    return shape.encode(x="t:T", y="v:Q", href="to:N", tooltip="label:N")
 
 
 def _at(rows: Sequence[Mapping[str, Any]], time: int) -> float:
@@ -224,7 +255,8 @@ def _at(rows: Sequence[Mapping[str, Any]], time: int) -> float:
     return float(before[-1] if before else rows[0]["v"])
 
 
-def _themed(drawing: Any) -> Any:
+def themed(drawing: Any) -> Any:
+    """The drawing in the site's colours and type."""
     return (
         drawing.configure(background="transparent", font="inherit", padding=4)
         .configure_view(stroke=None)

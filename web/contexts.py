@@ -92,6 +92,7 @@ class Frame:
     method_version: Annotated[str, "version of the method behind the numbers"]
     digest: Annotated[str, "sha256 of the numbers and fund files shown: two sites with one digest show the same"]
     replays: Annotated[tuple[Replay, ...], "recordings whose data this page shows"]
+    picture: Annotated[str, "full address of a preview picture, 1200 × 630; empty: none"] = ""
 
 
 @dataclass(frozen=True)
@@ -150,16 +151,7 @@ class EventLine:
     count: Annotated[int, "how many facts"]
     evidence: Annotated[str, "transaction, block and log index, the polls it lies between, or what is genuine"]
     evidence_href: Annotated[str, "on a block explorer, or the facts as JSON where several are grouped; else empty"]
-
-
-@dataclass(frozen=True)
-class HomePage:
-    """The table of funds."""
-
-    frame: Annotated[Frame, "around the page"]
-    counts: Annotated[tuple[Count, ...], "funds, segments, Short or Depleted, Not computable"]
-    rows: Annotated[tuple[HomeRow, ...], "funds, the most severe first, then the larger reference loss"]
-    events: Annotated[tuple[EventLine, ...], "the last events"]
+    permalink: Annotated[str, "its own page, or that of the day's facts; empty: not linked"] = ""
 
 
 @dataclass(frozen=True)
@@ -236,10 +228,12 @@ class FundPage:
     segments: Annotated[tuple[SegmentPart, ...], "its segments; they are never added up"]
     layers: Annotated[tuple[Layer, ...], "the waterfall"]
     control: Annotated[str, "who can move the money"]
+    changes: Annotated[Table | None, "changes of owners, implementations, parameters and markets; None: none seen"]
     methodology: Annotated[str, "how Backstop reads this fund"]
     contracts: Annotated[tuple[tuple[str, Link], ...], "contract names and addresses"]
     caveats: Annotated[tuple[str, ...], "what to know before using a number"]
     sources: Annotated[tuple[Link, ...], "where the file's facts come from"]
+    at: Annotated[Link | None, "the newest day's own page; None before any was computed"] = None
 
 
 @dataclass(frozen=True)
@@ -269,6 +263,8 @@ class NumberPage:
     term_href: Annotated[str, "its glossary entry"]
     method_href: Annotated[str, "its section of the methodology"]
     parts: Annotated[tuple[NumberPart, ...], "one a segment"]
+    latest: Annotated[str, "page of the latest number where this one is that of a block; else empty"] = ""
+    own: Annotated[str, "how a row of the history is reached: this address with its block behind it"] = ""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ class SiteConfig:
     """Directory with methodology.md and glossary.md."""
     subscribe: SubscribeConfig | None = None
     """None: nobody can subscribe here; feeds are all there is."""
+    published: Path | None = None
+    """Directory of the published tree: its pages are shown while the database does not answer. None: there is none."""
     inbox: Inbox | None = None
     """Only the demo has one: what it sent, to look at."""
 

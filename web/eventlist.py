@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from ledger.kinds import Role
 from ledger.numbers import format_month
 from ledger.pages import EventRow, Place, list_events
-from web.contexts import Cell, EventsPage, Table
+from web.contexts import Cell, EventLine, EventsPage, Table
 from web.edition import Edition
+from web.evidence import LOSS_ROLES, event_lines
 from web.frames import frame
-from web.home import last_events
 from web.losses import count_liquidations
 
 MOST_LINES = 200
@@ -30,6 +30,12 @@ def events_page(edition: Edition) -> EventsPage:
         total=len(lines),
         liquidations=_liquidations(edition),
     )
+
+
+def last_events(edition: Edition) -> list[EventLine]:
+    """Shortfalls, payouts, ADL and socialised losses of all funds, newest first."""
+    rows = list_events(edition.session, [place.segment_id for place in edition.places], LOSS_ROLES)
+    return event_lines(rows, {place.segment_id: place for place in edition.places}, edition.assets)
 
 
 def _liquidations(edition: Edition) -> Table | None:

@@ -1,9 +1,11 @@
 """Facts as evidence: exact sums by asset, grouping by day where they are many, and where each can be checked."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from ledger.evidence import CHANGE_ROLES
 from ledger.kinds import Role
 from ledger.moments import MADE_UP_WORDS, evidence_href, evidence_text, is_made_up, shorten
 from ledger.numbers import format_amount, format_count, format_date, format_exact, format_time, scale
@@ -11,8 +13,15 @@ from ledger.pages import EventRow, Place
 from ledger.tables import Asset
 from ledger.words import kind_words, role_words
 from web.contexts import EventLine
+from web.permalinks import Key, Named, event_anchor, event_path, key_of, name_facts
 
 LOSS_ROLES = (Role.SHORTFALL, Role.PAYOUT, Role.SOCIALISED_LOSS, Role.ADL)
+LEAVING_ROLES = (Role.WITHDRAWAL_REQUEST, Role.WITHDRAWAL, Role.SURPLUS_DISTRIBUTION, Role.SHORTFALL_COVERED)
+FAMILIES = (LOSS_ROLES, LEAVING_ROLES, CHANGE_ROLES)
+"""Roles whose facts have pages that others link to: losses, money that left, and who decides by which rule."""
+MOST_PAGES = 500
+"""So many pages of facts are linked and published of each segment and family."""
+_FAMILY: Mapping[str, int] = {str(role): place for place, family in enumerate(FAMILIES) for role in family}
 GROUP_FROM = 3
 """From this many facts of one role, segment and day on, a list shows the day as one line."""
 
@@ -25,6 +34,8 @@ class Sum:
     raw: int
     count: int
     largest: EventRow | None
+    unknown: int = 0
+    """So many of them have no amount: the sum is then a lower bound, or unknown where none has one."""
 
 
 def sum_by_asset(rows: Iterable[EventRow]) -> list[Sum]:
@@ -38,7 +49,7 @@ def sum_by_asset(rows: Iterable[EventRow]) -> list[Sum]:
 def _sum(asset_id: int | None, rows: list[EventRow]) -> Sum:
     sized = [row for row in rows if row.amount_raw is not None]
     largest = max(sized, key=lambda row: abs(row.amount_raw or 0), default=None)
-    return Sum(asset_id, sum(row.amount_raw or 0 for row in sized), len(rows), largest)
+    return Sum(asset_id, sum(row.amount_raw or 0 for row in sized), len(rows), largest, len(rows) - len(sized))
 
 
 def amount_text(raw: int | None, asset: Asset | None, *, exact: bool = False) -> str:
@@ -53,16 +64,28 @@ def amount_text(raw: int | None, asset: Asset | None, *, exact: bool = False) ->
 
 def sums_text(sums: Sequence[Sum], assets: Mapping[int, Asset]) -> str:
     """All sums, one after the other: assets are never added up."""
-    return " + ".join(amount_text(one.raw, assets.get(one.asset_id or 0)) for one in sums)
+    return " + ".join(sum_text(one, assets) for one in sums)
 
 
-def event_anchor(row: EventRow, place: Place, *, is_group: bool) -> str:
-    """A stable id: the same fact or day has the same one after a rebuild."""
-    day = f"{row.block_time:%Y-%m-%d}"
-    segment = place.segment.slug.replace("/", "-")
-    market = "".join(letter for letter in (row.market or "")[:10].lower() if letter.isalnum() or letter == "-")
-    own = f"-{market}" * bool(market) if is_group else f"-{row.block_number}-{row.log_index}-{row.fact_no}"
-    return f"{row.role}-{segment}-{day}{own}".replace("_", "-")
+def sum_text(one: Sum, assets: Mapping[int, Asset], *, exact: bool = False) -> str:
+    """One sum: unknown where no fact has an amount, at least so much where some have none."""
+    text = amount_text(one.raw if one.largest else None, assets.get(one.asset_id or 0), exact=exact)
+    return f"at least {text}" if one.largest and one.unknown else text
+
+
+def paged_facts(rows: Sequence[Named]) -> set[Key]:
+    """Those of these facts, in order of time, whose own pages are linked and published: the newest of each family.
+
+    Every fact has a page on the server. What a published page leads to must be a file, and files must stay few.
+    """
+    found: set[Key] = set()
+    counts: Counter[tuple[int, int]] = Counter()
+    for row in reversed(rows):
+        family = _FAMILY.get(row.role)
+        if family is not None and counts[row.segment_id, family] < MOST_PAGES:
+            counts[row.segment_id, family] += 1
+            found.add(key_of(row))
+    return found
 
 
 def event_lines(
@@ -77,6 +100,7 @@ def event_lines(
     `names` are those of markets and accounts; without them an asset's symbol stands for its address.
     """
     known = {asset.address: asset.symbol for asset in assets.values()} | dict(names or {})
+    facts, paged = name_facts(rows, places), paged_facts(rows)
 
     def key(row: EventRow) -> tuple[str, int, str, str]:
         return f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role, row.market or ""
@@ -85,14 +109,17 @@ def event_lines(
     for (_, segment_id, *_), group in groupby(sorted(rows, key=key), key=key):
         found = list(group)
         place = places[segment_id]
-        if len(found) >= GROUP_FROM:
-            lines.append(_line(found, place, assets, known))
-        else:
-            lines.extend(_line([row], place, assets, known) for row in found)
+        for part in [found] if len(found) >= GROUP_FROM else [[row] for row in found]:
+            has_page = any(key_of(row) in paged for row in part)
+            name = facts[key_of(part[0])] if has_page else ""
+            lines.append(_line(part, place, assets, names=known, name=name))
     return sorted(lines, key=lambda line: (line.iso, line.anchor), reverse=True)
 
 
-def _line(rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset], names: Mapping[str, str]) -> EventLine:
+def _line(
+    rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset], *, names: Mapping[str, str], name: str
+) -> EventLine:
+    """`name` is the first fact's own; empty: no page of it is linked."""
     last = max(rows, key=lambda row: (row.block_time, row.log_index))
     is_group = len(rows) > 1
     anchor = event_anchor(last, place, is_group=is_group)
@@ -109,6 +136,7 @@ def _line(rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset], n
         count=len(rows),
         evidence=_group_evidence(rows, place) if is_group else evidence_text(last, place.chain),
         evidence_href=f"/funds/{place.fund.slug}.json" if is_group else evidence_href(last, place.chain),
+        permalink=event_path(anchor if is_group else name) if name else "",
     )
 
 

@@ -13,18 +13,28 @@ from web.evidence import amount_text
 FLOW_ROLES = tuple(FLOW_SIGN)
 
 
-def flow_table(edition: Edition, place: Place, rows: Sequence[EventRow]) -> Table | None:
-    """Months by source in the fund's own asset: what came in with +, what left with −; None without flows."""
-    counted = [row for row in rows if row.amount_raw is not None and row.asset_id == place.segment.asset_id]
-    if not counted:
-        return None
-    asset = edition.assets.get(place.segment.asset_id or 0)
+def month_sums(place: Place, rows: Sequence[EventRow]) -> dict[str, dict[str, int]]:
+    """Signed sums in the fund's own asset by month (YYYY-MM) and by what they are called; months in any order."""
     sums: dict[str, dict[str, int]] = {}
-    for row in counted:
+    for row in _counted(place, rows):
         sign = FLOW_SIGN[Role(row.role)]
         month = sums.setdefault(f"{row.block_time:%Y-%m}", {})
         column = _column(row, sign)
         month[column] = month.get(column, 0) + sign * (row.amount_raw or 0)
+    return sums
+
+
+def _counted(place: Place, rows: Sequence[EventRow]) -> list[EventRow]:
+    return [row for row in rows if row.amount_raw is not None and row.asset_id == place.segment.asset_id]
+
+
+def flow_table(edition: Edition, place: Place, rows: Sequence[EventRow]) -> Table | None:
+    """Months by source in the fund's own asset: what came in with +, what left with −; None without flows."""
+    counted = _counted(place, rows)
+    if not counted:
+        return None
+    asset = edition.assets.get(place.segment.asset_id or 0)
+    sums = month_sums(place, rows)
     columns = sorted({column for month in sums.values() for column in month}, key=lambda name: _order(name, counted))
     heads = (Cell("Month"), *(Cell(name, is_number=True) for name in columns), Cell("Change", is_number=True))
 

@@ -1,6 +1,7 @@
 """What stands around a page: its address, the slim bar, method and digest, and the recordings it shows."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,10 +19,20 @@ def static_files() -> dict[str, bytes]:
     """Static files by their path on the site; a name carries its digest, so that it may be kept for ever."""
     found = {}
     for file in sorted(STATIC.iterdir()):
-        body = file.read_bytes()
+        body = squeeze(file.read_text()).encode() if file.suffix == ".css" else file.read_bytes()
         digest = hashlib.sha256(body).hexdigest()[:10]
         found[f"/static/{file.stem}.{digest}{file.suffix}"] = body
     return found
+
+
+def squeeze(css: str) -> str:
+    """A style sheet without comments and without the spaces that only people need; strings stay as they are."""
+    parts = re.split(r'("[^"]*")', re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL))
+    for place in range(0, len(parts), 2):
+        text = re.sub(r"\s+", " ", parts[place])
+        # A space before a colon says "any element inside"; one after it says nothing.
+        parts[place] = re.sub(r" ?([{};,]) ?|(:) ", r"\1\2", text).replace(";}", "}")
+    return "".join(parts).strip()
 
 
 def static_path(name: str) -> str:
@@ -34,9 +45,16 @@ def static_path(name: str) -> str:
 
 
 def frame(
-    edition: Edition, path: str, title: str, *, description: str = "", json_path: str = "", places: Sequence[Place] = ()
+    edition: Edition,
+    path: str,
+    title: str,
+    *,
+    description: str = "",
+    json_path: str = "",
+    places: Sequence[Place] = (),
+    picture: str = "",
 ) -> Frame:
-    """The frame of one page; `places` are the segments whose data it shows."""
+    """The frame of one page; `places` are the segments whose data it shows, `picture` the path of its preview."""
     current = sum(source.is_current for source in edition.sources)
     count = len(edition.sources)
     return Frame(
@@ -53,6 +71,8 @@ def frame(
         method_version=edition.method_version,
         digest=edition.digest,
         replays=replays_of(list(places)),
+        # A preview without a full address would be looked for on the pages of whoever shows it.
+        picture=edition.config.site_url + picture if edition.config.site_url and picture else "",
     )
 
 

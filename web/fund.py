@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 
 from ledger.kinds import FundKind
+from ledger.numbers import format_day
 from ledger.pages import Place
 from ledger.words import chain_title, fund_kind_words, kind_words
+from web.changes import fund_changes
 from web.contexts import FundPage, Layer, Link
 from web.edition import Edition
 from web.figures import Figures
 from web.frames import frame
-from web.home import worst_first
 from web.layers import holding
+from web.past import day_path
 from web.segments import segment_part
+from web.severity import worst_first
 
 
 def fund_page(edition: Edition, slug: str) -> FundPage | None:
@@ -31,6 +34,7 @@ def fund_page(edition: Edition, slug: str) -> FundPage | None:
             description=fund.summary,
             json_path=f"/funds/{slug}.json",
             places=places,
+            picture=f"/og/{slug}.png",
         ),
         name=fund.name,
         platform=Link(first.platform.name, _web_link(first.platform.url)),
@@ -40,13 +44,21 @@ def fund_page(edition: Edition, slug: str) -> FundPage | None:
         segments=tuple(segment_part(edition, place, is_only=len(places) == 1) for place in places),
         layers=_layers(edition, first),
         control=fund.control,
+        changes=fund_changes(edition, places),
         methodology=fund.methodology,
         contracts=tuple((name, _address(chain.explorer, str(at))) for name, at in sorted(fund.contracts.items())),
         caveats=tuple(fund.caveats),
         sources=tuple(
             Link(str(one.get("title", one.get("url", ""))), _web_link(str(one.get("url", "")))) for one in fund.sources
         ),
+        at=_newest_day(edition, slug, places),
     )
+
+
+def _newest_day(edition: Edition, slug: str, places: Sequence[Place]) -> Link | None:
+    """The address under which today's numbers stay."""
+    day = max((metric.day for place in places for metric in edition.metrics_of(place).values()), default="")
+    return Link(format_day(day), day_path(slug, day)) if day else None
 
 
 def _layers(edition: Edition, place: Place) -> tuple[Layer, ...]:

@@ -1,57 +1,130 @@
 """The home page: one row a fund, its worst segment first in the eye, and the last events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated
 
 from ledger.kinds import Status
 from ledger.layers import has_fund
 from ledger.moments import is_made_up
-from ledger.numbers import finite, format_block, format_date, format_day
-from ledger.pages import Place, daily_values, list_events
+from ledger.numbers import format_block, format_count, format_date
+from ledger.pages import Place, daily_values
 from ledger.tables import Metric
 from ledger.words import chain_title, kind_words
-from web.contexts import Count, EventLine, Figure, HomePage, HomeRow, Spark
-from web.details import detail_of
+from web.changes import change_lines, changes_table
+from web.contexts import Count, EventLine, Frame, HomeRow, Link, Spark, Table
 from web.edition import Edition
-from web.evidence import LOSS_ROLES, event_lines
+from web.eventlist import last_events
 from web.figures import Figures
+from web.filters import (
+    Asked,
+    Entry,
+    FilterForm,
+    Head,
+    Mistakes,
+    choices_of,
+    filter_form,
+    read_asked,
+    select_entries,
+    table_heads,
+)
 from web.frames import frame
+from web.severity import worst_day, worst_first
 from web.sparks import spark
-from web.words import PURPOSE, SEVERITY
+from web.words import PURPOSE
 
-LAST_EVENTS = 12
-SPARK_DAYS = 90
+LAST_EVENTS, LAST_CHANGES = 12, 5
+SPARK_DAYS, SPARK_TITLE = 90, "Gross balance a day"
+MOST_NOTICES, MOST_NAMES = 3, 3
+OPEN = {"unresolved_deficit": "that nobody has paid yet", "unbooked_loss": "that no event has booked yet"}
+"""What makes a shortfall an open one."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One line of the banner: an open shortfall, or our own incident."""
+
+    text: Annotated[str, "what is open, with its number and time"]
+    links: Annotated[tuple[Link, ...], "where it comes from"]
+
+
+@dataclass(frozen=True)
+class HomePage:
+    """The table of funds as it was asked for, and what happened last."""
+
+    frame: Annotated[Frame, "around the page"]
+    counts: Annotated[tuple[Count, ...], "funds, segments, Short or Depleted, Not computable"]
+    rows: Annotated[tuple[HomeRow, ...], "funds, the most severe first, then the larger reference loss, or as asked"]
+    events: Annotated[tuple[EventLine, ...], "the last events"]
+    notices: Annotated[tuple[Notice, ...], "open shortfalls and sources that are not current; mostly none"]
+    form: Annotated[FilterForm, "search and filters"]
+    heads: Annotated[tuple[Head, ...], "heads of the columns"]
+    changes: Annotated[Table | None, "the last changes of who controls what; None before any"]
 
 
 def home_page(edition: Edition) -> HomePage:
-    """The table of funds, ordered by severity, then by reference loss."""
-    worst: dict[str, Place] = {}
-    for place in worst_first(edition, edition.places):
-        worst.setdefault(place.fund.slug, place)
+    """The table of all funds, ordered by severity, then by reference loss."""
+    return _page(edition, Asked(), [])
+
+
+def home_asked(edition: Edition, query: Sequence[tuple[str, str]]) -> tuple[HomePage, int]:
+    """The table that an address asks for, and its status code: 400 where a part of the question cannot be read."""
+    asked, mistakes = read_asked(query, choices_of(_entries(edition)))
+    return _page(edition, asked, mistakes), 400 if mistakes else 200
+
+
+def _page(edition: Edition, asked: Asked, mistakes: Mistakes) -> HomePage:
+    entries = _entries(edition)
+    shown = select_entries(entries, asked)
+    sparks = _sparks(edition, shown)
     return HomePage(
         frame=frame(edition, "/", "Backstop", description=PURPOSE, json_path="/funds.json", places=edition.places),
         counts=_counts(edition),
-        rows=tuple(_row(edition, place) for place in worst.values()),
+        rows=tuple(_row(edition, entry, sparks) for entry in shown),
         events=tuple(last_events(edition)[:LAST_EVENTS]),
+        notices=tuple(notices(edition)),
+        form=filter_form(asked, choices_of(entries), mistakes, count=len(shown), total=len(entries)),
+        heads=table_heads(asked),
+        changes=changes_table(
+            change_lines(edition, edition.places), "Owners, implementations and parameters", limit=LAST_CHANGES
+        ),
     )
 
 
-def last_events(edition: Edition) -> list[EventLine]:
-    """Shortfalls, payouts, ADL and socialised losses of all funds, newest first."""
-    rows = list_events(edition.session, [place.segment_id for place in edition.places], LOSS_ROLES)
-    return event_lines(rows, {place.segment_id: place for place in edition.places}, edition.assets)
+def _entries(edition: Edition) -> list[Entry]:
+    """Each fund's worst segment, in the page's own order."""
+    worst: dict[str, Place] = {}
+    for place in worst_first(edition, edition.places):
+        worst.setdefault(place.fund.slug, place)
+    return [Entry(place, Figures(edition, place)) for place in worst.values()]
 
 
-def worst_first(edition: Edition, places: Sequence[Place]) -> list[Place]:
-    """Segments by severity, then by reference loss, the larger first, then by slug."""
-    return sorted(places, key=lambda place: _rank(edition, place))
+def notices(edition: Edition) -> list[Notice]:
+    """Our own sources that are not current, and losses that nobody has paid or booked yet."""
+    told = [_open_shortfall(Figures(edition, place)) for place in worst_first(edition, edition.places)]
+    shortfalls = [notice for notice in told if notice is not None]
+    late = [chain_title(source.state.chain) for source in edition.sources if not source.is_current]
+    found = [_late_sources(late), *shortfalls] if late else shortfalls
+    if len(found) > MOST_NOTICES:
+        rest = format_count(len(found) - MOST_NOTICES + 1, "more open shortfall")
+        found[MOST_NOTICES - 1 :] = [Notice(f"{rest}.", (Link("All events", "/events"),))]
+    return found
 
 
-def _rank(edition: Edition, place: Place) -> tuple[int, float, str]:
-    figures = Figures(edition, place)
-    loss = figures.metric("reference_loss")
-    size = finite(loss.value) if loss is not None else None
-    return SEVERITY.index(Status(figures.badge().key)), -float(size or 0), place.segment.slug
+def _late_sources(names: Sequence[str]) -> Notice:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    text = f"Our reading of {', '.join(names[:MOST_NAMES])}{more} is behind: what it feeds is dated, not current."
+    return Notice(text, (Link("Status of our sources", "/status"),))
+
+
+def _open_shortfall(figures: Figures) -> Notice | None:
+    open_now = [figures(name) for name in OPEN if (Entry(figures.place, figures).value(name) or 0) > 0]
+    if not open_now:
+        return None
+    amounts = " and ".join(f"{figure.text} {OPEN[figure.name]}" for figure in open_now)
+    text = f"Open shortfall at {figures.place.fund.name}: {amounts}, at {figures.as_of()}."
+    return Notice(text, tuple(Link(figure.title, figure.href) for figure in open_now))
 
 
 def _counts(edition: Edition) -> tuple[Count, ...]:
@@ -65,8 +138,8 @@ def _counts(edition: Edition) -> tuple[Count, ...]:
     )
 
 
-def _row(edition: Edition, place: Place) -> HomeRow:
-    figures = Figures(edition, place)
+def _row(edition: Edition, entry: Entry, sparks: Mapping[int, Spark | None]) -> HomeRow:
+    place, figures = entry.place, entry.figures
     is_one_of_many = len(edition.funds()[place.fund.slug]) > 1
     metric = next(iter(figures.metrics.values()), None)
     worst = figures("worst_1d")
@@ -86,7 +159,7 @@ def _row(edition: Edition, place: Place) -> HomeRow:
         exposure=figures("exposure"),
         worst=worst,
         worst_day=worst_day(figures, worst),
-        spark=_spark(edition, place, figures) if has_fund(place) else None,
+        spark=sparks.get(place.segment_id),
         spark_reason=_no_spark(place),
         as_of_day=format_date(metric.as_of_time) if metric else "never",
         as_of_time=_moment(metric, place) if metric else "",
@@ -105,19 +178,16 @@ def _moment(metric: Metric, place: Place) -> str:
     return f"{metric.as_of_time:%H:%M} UTC" + (f", {format_block(metric.as_of_number)}" if has_block else "")
 
 
-def worst_day(figures: Figures, worst: Figure) -> str:
-    """The date of the worst day, from its evidence; empty where it is unknown or nothing was lost."""
-    metric = figures.metric(worst.name)
-    if metric is None or not worst.is_known or not finite(metric.value):
-        return ""
-    found = detail_of(metric).get("to") or detail_of(metric).get("from")
-    return format_day(str(found)[:10]) if found else ""
-
-
-def _spark(edition: Edition, place: Place, figures: Figures) -> Spark | None:
-    metric = next(iter(figures.metrics.values()), None)
-    if metric is None:
-        return None
-    since = f"{metric.as_of_time - timedelta(days=SPARK_DAYS):%Y-%m-%d}"
-    values = daily_values(edition.session, "gross_balance", [place.segment_id], since)
-    return spark(values.get(place.segment_id, {}), "Gross balance a day")
+def _sparks(edition: Edition, entries: Sequence[Entry]) -> dict[int, Spark | None]:
+    """Lines of 90 days up to each fund's own last numbers, by segment: one question for all of them."""
+    starts = {
+        entry.place.segment_id: f"{metric.as_of_time - timedelta(days=SPARK_DAYS):%Y-%m-%d}"
+        for entry in entries
+        for metric in list(entry.figures.metrics.values())[:1]
+        if has_fund(entry.place)
+    }
+    values = daily_values(edition.session, "gross_balance", list(starts), min(starts.values(), default=""))
+    return {
+        segment_id: spark({day: value for day, value in days.items() if day >= starts[segment_id]}, SPARK_TITLE)
+        for segment_id, days in values.items()
+    }

@@ -9,7 +9,7 @@ from ledger.pages import EventRow, Place
 from ledger.tables import Asset
 from web.contexts import Cell, EventLine, Table
 from web.edition import Edition
-from web.evidence import amount_text, event_lines, sum_by_asset, sums_text
+from web.evidence import amount_text, event_lines, sum_by_asset, sum_text, sums_text
 
 MOST_LINES = 150
 SIDES = {"debt": "debt repaid", "collateral": "collateral seized", "position": "position closed"}
@@ -36,7 +36,7 @@ def loss_table(
 
 def _loss_line(line: EventLine) -> tuple[Cell, ...]:
     return (
-        Cell(line.when),
+        Cell(line.when, href=line.permalink),
         Cell(line.what),
         Cell(line.amount, is_number=True),
         Cell(line.who),
@@ -88,7 +88,7 @@ def liquidation_tables(edition: Edition, place: Place, rows: Sequence[EventRow])
             Cell(_symbol(edition, one.asset_id)),
             Cell(SIDES.get(side, side or "closed")),
             Cell(f"{one.count:,}", is_number=True),
-            Cell(amount_text(one.raw, edition.assets.get(one.asset_id or 0), exact=True), is_number=True),
+            Cell(sum_text(one, edition.assets, exact=True), is_number=True),
             Cell(
                 amount_text(one.largest.amount_raw, edition.assets.get(one.asset_id or 0))
                 if one.largest

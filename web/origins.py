@@ -1,7 +1,8 @@
 """Where one number comes from: formula, block, inputs, intermediate values, the calls behind it, and its history."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from ledger.evidence import last_final_numbers, metrics_at, nearest_numbers
 from ledger.moments import block_words, is_made_up, shorten
 from ledger.numbers import finite, format_exact, format_exact_value, format_time, scale
 from ledger.pages import Place
@@ -11,52 +12,128 @@ from web.contexts import Cell, Link, NumberPage, NumberPart, Spark, Table
 from web.details import detail_of, split_detail
 from web.documents import find_section, find_term
 from web.edition import Edition
-from web.figures import Figures, figure
+from web.figures import figure
 from web.frames import frame
-from web.home import worst_first
+from web.severity import worst_first
 from web.sparks import spark
 
 MOST_READINGS = 120
 MOST_DAYS = 60
+KEY_METRICS = (
+    "status",
+    "gross_balance",
+    "usable_value",
+    "coverage",
+    "reference_loss",
+    "exposure",
+    "worst_1d",
+    "socialised_total",
+)
+"""What a reader asks of a day first: columns of the history, and numbers whose past has linked pages."""
+PUBLISHED_DAYS = 7
+"""Pages of numbers at a block are linked and published for the key metrics of so many newest final days: a final day
+never changes, and all days of all metrics would be a hundred times as many files as the rest of the site. The server
+has a page for each of the others too."""
 
 
-def number_page(edition: Edition, slug: str, name: str) -> NumberPage | None:
-    """The fact page of one metric of one fund; None where that fund has no such metric."""
-    places = [place for place in edition.funds().get(slug, []) if name in edition.metrics_of(place)]
-    if not places:
+def number_path(slug: str, name: str, number: int | None = None) -> str:
+    """Address of a number: the latest, or the one at a block."""
+    return f"/funds/{slug}/facts/{name}" + ("" if number is None else f"/{number}")
+
+
+def shown_metrics(edition: Edition, slug: str, name: str, number: int | None) -> list[tuple[Place, Metric]]:
+    """One number of each segment, the latest or that of a block, the worst segment first; empty where there is none."""
+    places = worst_first(edition, edition.funds().get(slug, []))
+    if number is None:
+        latest = {place.segment_id: edition.metrics_of(place) for place in places}
+        return [(place, latest[place.segment_id][name]) for place in places if name in latest[place.segment_id]]
+    found = metrics_at(edition.session, [place.segment_id for place in places], name, number)
+    return [(place, found[place.segment_id]) for place in places if place.segment_id in found]
+
+
+def history_up_to(edition: Edition, metric: Metric) -> list[Metric]:
+    """The days of a number until then."""
+    rows = edition.history(metric.segment_id, metric.name)
+    return [row for row in rows if row.day <= metric.day and row.as_of_number <= metric.as_of_number]
+
+
+def published_blocks(edition: Edition, place: Place) -> dict[str, set[int]]:
+    """As-of blocks at which a number has a page that others link to, by metric."""
+    found = last_final_numbers(edition.session, place.segment_id, KEY_METRICS, days=PUBLISHED_DAYS)
+    return {name: set(days.values()) for name, days in found.items()}
+
+
+def published_numbers(edition: Edition) -> list[str]:
+    """Paths of all those pages."""
+    return sorted(
+        {
+            number_path(place.fund.slug, name, number)
+            for place in edition.places
+            for name, numbers in published_blocks(edition, place).items()
+            for number in numbers
+        }
+    )
+
+
+def number_page(edition: Edition, slug: str, name: str, number: int | None = None) -> NumberPage | None:
+    """The fact page of one metric of one fund, the latest or that of a block; None where there is no such number."""
+    found = shown_metrics(edition, slug, name, number)
+    if not found:
         return None
     entry = describe(name)
     term = find_term(edition.config.docs, name)
     fields = term.fields if term else {}
-    path = f"/funds/{slug}/facts/{name}"
-    fund = places[0].fund
-    title = f"{entry.title}: {fund.name}"
+    places = [place for place, _ in found]
+    path, fund = number_path(slug, name, number), places[0].fund
+    at = "" if number is None else f" at {block_words(number, places[0].chain)}"
     return NumberPage(
-        frame=frame(edition, path, title, description=entry.sentence, json_path=f"{path}.json", places=places),
+        frame=frame(
+            edition,
+            path,
+            f"{entry.title}{at}: {fund.name}",
+            description=entry.sentence,
+            json_path=f"{path}.json",
+            places=places,
+        ),
         fund=Link(fund.name, f"/funds/{slug}"),
-        title=entry.title,
+        title=entry.title + at,
         sentence=entry.sentence,
         formula=fields.get("Formula", ""),
         limits=fields.get("Limits", ""),
         term_href=f"/glossary#{term.anchor}" if term else "/glossary",
         method_href=find_section(name),
-        parts=tuple(_part(edition, place, name, len(places)) for place in worst_first(edition, places)),
+        parts=tuple(_part(edition, place, metric, is_alone=len(found) == 1) for place, metric in found),
+        latest="" if number is None else number_path(slug, name),
+        own=number_path(slug, name),
     )
 
 
-def _part(edition: Edition, place: Place, name: str, count: int) -> NumberPart:
-    metric = edition.metrics_of(place)[name]
+def no_number(edition: Edition, slug: str, name: str, number: int) -> str:
+    """Why there is no page of a number at a block, and at which it has one; empty where there is no such number."""
+    places = [place for place in edition.funds().get(slug, []) if name in edition.metrics_of(place)]
+    if not places:
+        return ""
+    ids = [place.segment_id for place in places]
+    near = [block_words(one, places[0].chain) for one in nearest_numbers(edition.session, ids, name, number)]
+    where = f"The nearest with one: {' and '.join(near)}." if near else "It has none at any block."
+    return (
+        f"{describe(name).title} of {places[0].fund.name} was not computed at "
+        f"{block_words(number, places[0].chain)}: a day's number holds at the day's last complete snapshot. {where}"
+    )
+
+
+def _part(edition: Edition, place: Place, metric: Metric, *, is_alone: bool) -> NumberPart:
     pairs, tables = split_detail(detail_of(metric))
-    history = edition.history(place.segment_id, name)
+    history = history_up_to(edition, metric)
     return NumberPart(
-        segment=place.segment.name if count > 1 else "",
-        figure=Figures(edition, place)(name),
+        segment="" if is_alone else place.segment.name,
+        figure=figure(metric, place),
         facts=(*_facts(metric, place), *pairs),
         tables=tuple(tables),
         readings=_readings(edition, place, metric),
         prices=_prices(edition, place, metric),
-        history=_history(history, place),
-        spark=_line(history, name),
+        history=_history(history, place, _linked(edition, place, metric.name)),
+        spark=_line(history, metric.name),
     )
 
 
@@ -154,7 +231,7 @@ def _price_text(raw: int | None, decimals: int, error: str | None) -> str:
     return f"unknown: {error or 'no answer'}" if raw is None else format_exact(scale(raw, decimals))
 
 
-def _history(history: Sequence[Metric], place: Place) -> Table | None:
+def _history(history: Sequence[Metric], place: Place, published: Collection[int]) -> Table | None:
     if len(history) < 2:
         return None
     shown = list(reversed(history))[:MOST_DAYS]
@@ -169,12 +246,24 @@ def _history(history: Sequence[Metric], place: Place) -> Table | None:
             (
                 Cell(row.day),
                 Cell(printed.text, is_number=True, title=exact),
-                Cell(block_words(row.as_of_number, place.chain)),
+                _as_of(row, place, published),
                 Cell(printed.quality + (f": {printed.reason}" if printed.reason else "")),
             )
         )
     note = f"The newest {len(shown)} of {len(history):,} days." if len(history) > len(shown) else ""
     return Table("Day by day", heads, tuple(body), note)
+
+
+def _linked(edition: Edition, place: Place, name: str) -> set[int]:
+    return published_blocks(edition, place).get(name, set()) if name in KEY_METRICS else set()
+
+
+def _as_of(row: Metric, place: Place, published: Collection[int]) -> Cell:
+    """The block, which leads to the number as it stood at it."""
+    number = row.as_of_number
+    is_linked = number in published
+    path = number_path(place.fund.slug, row.name, number) if is_linked else ""
+    return Cell(block_words(number, place.chain), href=path)
 
 
 def _line(history: Sequence[Metric], name: str) -> Spark | None:

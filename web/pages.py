@@ -7,23 +7,24 @@ from typing import Annotated, TypeVar
 from fastapi import APIRouter, Path, Request, Response
 from starlette.exceptions import HTTPException
 
-from web.press import HTML, Press, Sheet
+from web.press import FOREVER, HTML, Press, Sheet
 
 Slug = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]*$", max_length=100)]
 Metric = Annotated[str, Path(pattern="^[a-z0-9_]+$", max_length=100)]
 
 FRESH = "public, max-age=60, stale-while-revalidate=600"
 OVERDUE = timedelta(minutes=10)
-FOREVER = "public, max-age=31536000, immutable"
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Response])
 
 
 def answer(press: Press, request: Request) -> Response:
     """The page behind the request's path, or 304 where the reader has it already; raises 404 for none."""
-    sheet = press.sheet(request.url.path)
+    sheet = press.sheet(request.scope["path"], tuple(request.query_params.multi_items()))
     if sheet is None:
         raise HTTPException(404)
-    headers = {"ETag": sheet.etag, "Cache-Control": FOREVER if sheet.is_static else FRESH}
+    if sheet.code != 200:
+        return Response(sheet.body, sheet.code, {"Cache-Control": "no-store"}, media_type=sheet.media_type)
+    headers = {"ETag": sheet.etag, "Cache-Control": FOREVER if sheet.is_static else FRESH, **sheet.headers}
     if is_known(request, sheet):
         return Response(status_code=304, headers=headers)
     if sheet.media_type != HTML and not sheet.is_static:

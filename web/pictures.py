@@ -8,8 +8,8 @@ from web.charts import picture_balance
 from web.edition import Edition, SiteConfig
 from web.evidence import LOSS_ROLES
 from web.figures import Figures
-from web.home import worst_first
 from web.segments import balance_line
+from web.severity import worst_first
 
 
 def draw_fund(engine: Engine, clock: Clock, slug: str) -> bytes | None:

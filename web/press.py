@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -15,23 +15,51 @@ from ledger.outbox import oldest_waiting
 from ledger.pages import asking, ledger_marker
 from web.announced import log_feed, log_json, log_page
 from web.api import Json, events_json, fund_json, funds_json, number_json, status_json, to_bytes
-from web.contexts import Frame
+from web.badges import HEADERS as BADGE_HEADERS
+from web.badges import badge_json, badge_svg
+from web.bundle import bundle_body, bundle_path
+from web.cards import card_png
+from web.changes import changes_feed, changes_json, changes_page
+from web.compare import compare_asked, compare_page
+from web.contexts import ErrorPage, Frame
+from web.crawlers import robots, sitemap
+from web.csvs import funds_csv
+from web.data import data_page, dictionary_page
+from web.days import FundDays
 from web.documents import changelog_page, document_page
 from web.edition import Edition, SiteConfig
 from web.eventlist import events_page
+from web.fact import event_json, event_page
 from web.feeds import events_feed
-from web.frames import frame, static_files
+from web.found import published_events
+from web.frames import frame, static_files, static_path
 from web.fund import fund_page
-from web.home import home_page
-from web.origins import number_page
+from web.gaps import coverage_json, coverage_page
+from web.happened import fund_events_asked, fund_events_csv, fund_events_feed, fund_events_json, fund_events_page
+from web.history import history_csv, history_json, history_page
+from web.home import home_asked, home_page
+from web.origins import no_number, number_page, published_numbers
+from web.past import ICON, STYLE, days_of, no_day_json, no_day_page, past_json, past_page
+from web.segments import closer_json, closer_paths
 from web.sources import status_page
 from web.templating import render
+from web.whatif import stress_asked, stress_page
 from web.wishes import alerts_page
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=utf-8"
+CSV = "text/csv; charset=utf-8; header=present"
 ATOM = "application/atom+xml; charset=utf-8"
-STATIC_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+PROBLEM = "application/problem+json"
+XML = "application/xml; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
+SVG = "image/svg+xml"
+PNG = "image/png"
+STATIC_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +69,9 @@ class Sheet:
     body: bytes
     media_type: str
     is_static: bool = False
+    code: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What this page says otherwise than the others do."""
 
     @property
     def etag(self) -> str:
@@ -52,12 +83,57 @@ def _html(template: str, page: object) -> Sheet | None:
     return None if page is None else Sheet(render(template, page=page), HTML)
 
 
+def _answer(template: str, page: object, code: int) -> Sheet:
+    return Sheet(render(template, page=page), HTML, code=code)
+
+
 def _json(content: Json | None) -> Sheet | None:
     return None if content is None else Sheet(to_bytes(content), JSON)
 
 
+def _number_at(edition: Edition, slug: str, name: str, number: str) -> Sheet | None:
+    """A number as it stood at a block, or why there is none."""
+    page = number_page(edition, slug, name, int(number))
+    reason = "" if page else no_number(edition, slug, name, int(number))
+    if not reason:
+        return _html("number.html", page)
+    error = ErrorPage(static_path("site.css"), static_path("icon.svg"), "No number at that block", reason)
+    return _answer("error.html", error, 404)
+
+
+def _file(body: bytes | None, media_type: str, headers: Mapping[str, str] | None = None) -> Sheet | None:
+    return None if body is None else Sheet(body, media_type, headers=headers or {})
+
+
 Maker = Callable[..., Sheet | None]
+Query = tuple[tuple[str, str], ...]
 SLUG, METRIC = r"([a-z0-9][a-z0-9-]*)", r"([a-z0-9_]+)"
+DAY = r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+BLOCK, EVENT = r"(0|[1-9][0-9]{0,14})", r"([\w-]{3,200})"
+FOREVER = "public, max-age=31536000, immutable"
+PLAIN = (STYLE, ICON)
+SITEMAP = r"/sitemap\.xml"
+
+
+def past_sheet(days: FundDays | None, day: str) -> Sheet | None:
+    """One fund on one day: for ever once that day is settled, and 404 with the nearest days where it has no numbers."""
+    if days is None:
+        return None
+    page = past_page(days, day)
+    if page is None:
+        return _answer("no_day.html", no_day_page(days, day), 404)
+    return Sheet(render("at.html", page=page), HTML, headers={"Cache-Control": FOREVER} if page.is_settled else {})
+
+
+def past_twin(days: FundDays | None, day: str) -> Sheet | None:
+    """The same as JSON."""
+    if days is None:
+        return None
+    content = past_json(days, day)
+    if content is None:
+        return Sheet(to_bytes(no_day_json(days, day)), PROBLEM, code=404)
+    return Sheet(to_bytes(content), JSON, headers={"Cache-Control": FOREVER} if content["is_final"] else {})
+
 
 # The order matters: a twin's path would also match the page's pattern if that allowed a dot, which it does not.
 MAKERS: tuple[tuple[str, Maker], ...] = (
@@ -65,8 +141,29 @@ MAKERS: tuple[tuple[str, Maker], ...] = (
     (r"/funds\.json", lambda edition: _json(funds_json(edition))),
     (rf"/funds/{SLUG}", lambda edition, slug: _html("fund.html", fund_page(edition, slug))),
     (rf"/funds/{SLUG}\.json", lambda edition, slug: _json(fund_json(edition, slug))),
+    (rf"/funds/{SLUG}/balance/{SLUG}\.json", lambda edition, *key: _json(closer_json(edition, *key))),
     (rf"/funds/{SLUG}/facts/{METRIC}", lambda edition, *key: _html("number.html", number_page(edition, *key))),
     (rf"/funds/{SLUG}/facts/{METRIC}\.json", lambda edition, *key: _json(number_json(edition, *key))),
+    (rf"/funds/{SLUG}/at/{DAY}", lambda edition, slug, day: past_sheet(days_of(edition, slug), day)),
+    (rf"/funds/{SLUG}/at/{DAY}\.json", lambda edition, slug, day: past_twin(days_of(edition, slug), day)),
+    (rf"/funds/{SLUG}/facts/{METRIC}/{BLOCK}", _number_at),
+    (
+        rf"/funds/{SLUG}/facts/{METRIC}/{BLOCK}\.json",
+        lambda edition, slug, name, number: _json(number_json(edition, slug, name, int(number))),
+    ),
+    (r"/funds\.csv", lambda edition: _file(funds_csv(edition), CSV)),
+    (rf"/funds/{SLUG}/history", lambda edition, slug: _html("history.html", history_page(edition, slug))),
+    (rf"/funds/{SLUG}/history\.json", lambda edition, slug: _json(history_json(edition, slug))),
+    (rf"/funds/{SLUG}/history\.csv", lambda edition, slug: _file(history_csv(edition, slug), CSV)),
+    (rf"/funds/{SLUG}/events", lambda edition, slug: _html("fund_events.html", fund_events_page(edition, slug))),
+    (rf"/funds/{SLUG}/events\.json", lambda edition, slug: _json(fund_events_json(edition, slug))),
+    (rf"/funds/{SLUG}/events\.csv", lambda edition, slug: _file(fund_events_csv(edition, slug), CSV)),
+    (rf"/funds/{SLUG}/events\.atom", lambda edition, slug: _file(fund_events_feed(edition, slug), ATOM)),
+    (rf"/events/{EVENT}", lambda edition, name: _html("event.html", event_page(edition, name))),
+    (rf"/events/{EVENT}\.json", lambda edition, name: _json(event_json(edition, name))),
+    (r"/changes", lambda edition: _html("changes.html", changes_page(edition))),
+    (r"/changes\.json", lambda edition: _json(changes_json(edition))),
+    (r"/changes\.atom", lambda edition: Sheet(changes_feed(edition), ATOM)),
     (r"/events", lambda edition: _html("events.html", events_page(edition))),
     (r"/events\.json", lambda edition: _json(events_json(edition))),
     (r"/events\.atom", lambda edition: Sheet(events_feed(edition), ATOM)),
@@ -79,15 +176,45 @@ MAKERS: tuple[tuple[str, Maker], ...] = (
     (r"/glossary", lambda edition: _html("document.html", document_page(edition, "glossary", "Glossary"))),
     (r"/status", lambda edition: _html("status.html", status_page(edition))),
     (r"/status\.json", lambda edition: _json(status_json(edition))),
+    (r"/compare", lambda edition: _html("compare.html", compare_page(edition))),
+    (r"/stress", lambda edition: _html("stress.html", stress_page(edition))),
+    (r"/coverage", lambda edition: _html("coverage.html", coverage_page(edition))),
+    (r"/coverage\.json", lambda edition: _json(coverage_json(edition))),
+    (r"/data", lambda edition: _html("data.html", data_page(edition, list_paths(edition)))),
+    (r"/data/dictionary", lambda edition: _html("document.html", dictionary_page(edition))),
+    (r"/robots\.txt", lambda edition: _file(robots(edition.config), TEXT)),
+    (SITEMAP, lambda edition: _file(sitemap(edition.config, list_paths(edition)), XML)),
+    (rf"/badges/{SLUG}\.svg", lambda edition, slug: _file(badge_svg(edition, slug), SVG, BADGE_HEADERS)),
+    (rf"/badges/{SLUG}\.json", lambda edition, slug: _json(badge_json(edition, slug))),
+    (rf"/og/{SLUG}\.png", lambda edition, slug: _file(card_png(edition, slug), PNG)),
 )
+ASKED: Mapping[str, Callable[[Edition, Query], Sheet]] = {
+    "/": lambda edition, query: _answer("home.html", *home_asked(edition, query)),
+    "/compare": lambda edition, query: _answer("compare.html", *compare_asked(edition, query)),
+    "/stress": lambda edition, query: _answer("stress.html", *stress_asked(edition, query)),
+}
+"""Pages that answer a question in their address; without one they are pages like the others."""
+FUND_EVENTS = re.compile(rf"/funds/{SLUG}/events")
+"""Another one of them, at each fund."""
 _COMPILED = tuple((re.compile(pattern), maker) for pattern, maker in MAKERS)
+
+
+def static_sheet(path: str) -> Sheet | None:
+    """A static file by the name with its digest, or by the plain name that pages kept for ever use."""
+    files = static_files()
+    if path == bundle_path():
+        return Sheet(bundle_body(), STATIC_TYPES[".js"], is_static=True)
+    if path not in files and path not in PLAIN:
+        return None
+    body = files[path] if path in files else files[static_path(path.removeprefix("/static/"))]
+    return Sheet(body, STATIC_TYPES[path[path.rindex(".") :]], is_static=path in files)
 
 
 def make_sheet(edition: Edition, path: str) -> Sheet | None:
     """The page behind a path; None where there is none."""
-    if path in static_files():
-        suffix = path[path.rindex(".") :]
-        return Sheet(static_files()[path], STATIC_TYPES[suffix], is_static=True)
+    fixed = static_sheet(path)
+    if fixed is not None:
+        return fixed
     for pattern, maker in _COMPILED:
         found = pattern.fullmatch(path)
         if found:
@@ -95,15 +222,37 @@ def make_sheet(edition: Edition, path: str) -> Sheet | None:
     return None
 
 
+def ask_page(edition: Edition, path: str, query: Query) -> Sheet | None:
+    """The answer to the question in an address; None where the page takes none, or is not there."""
+    found = FUND_EVENTS.fullmatch(path)
+    if found is None:
+        return ASKED[path](edition, query) if path in ASKED else None
+    page, code = fund_events_asked(edition, found[1], query)
+    return None if page is None else _answer("fund_events.html", page, code)
+
+
 def list_paths(edition: Edition) -> list[str]:
-    """Every path that has a page."""
-    fixed = [pattern.replace("\\", "") for pattern, _ in MAKERS if "(" not in pattern]
+    """Every path that has a page, but for preview pictures, which are drawn when asked for, and pages of single days:
+    those are many, and publish() looks after them."""
+    is_addressed = bool(edition.config.site_url)  # A sitemap needs full addresses.
+    patterns = [pattern for pattern, _ in MAKERS if "(" not in pattern and (is_addressed or pattern != SITEMAP)]
+    fixed = [pattern.replace("\\", "") for pattern in patterns]
     funds = [path for slug in edition.funds() for path in (f"/funds/{slug}", f"/funds/{slug}.json")]
     numbers = {
         f"/funds/{place.fund.slug}/facts/{name}" for place in edition.places for name in edition.metrics_of(place)
     }
     facts = [path for number in sorted(numbers) for path in (number, f"{number}.json")]
-    return [*fixed, *funds, *facts, *static_files()]
+    badges = [f"/badges/{slug}.{suffix}" for slug in edition.funds() for suffix in ("svg", "json")]
+    own = (*static_files(), *PLAIN, bundle_path())
+    return [*fixed, *funds, *facts, *_evidence_paths(edition), *closer_paths(edition), *badges, *own]
+
+
+def _evidence_paths(edition: Edition) -> list[str]:
+    """Tables of each fund, and what others link to: newest facts, newest numbers at a block; the server has all."""
+    parts = ("history", "history.json", "history.csv", "events", "events.json", "events.csv", "events.atom")
+    tables = [f"/funds/{slug}/{part}" for slug in edition.funds() for part in parts]
+    linked = (*published_numbers(edition), *published_events(edition))
+    return [*tables, *(path for page in linked for path in (page, f"{page}.json"))]
 
 
 @dataclass
@@ -128,17 +277,20 @@ class Press:
         self._lock = threading.Lock()
         self._stock = Stock()
 
-    def sheet(self, path: str) -> Sheet | None:
+    def sheet(self, path: str, query: Query = ()) -> Sheet | None:
         """The page behind a path; raises LedgerUnreachableError when the ledger does not answer."""
-        if path in static_files():
-            with_no_ledger = static_files()[path]
-            return Sheet(with_no_ledger, STATIC_TYPES[path[path.rindex(".") :]], is_static=True)
+        with_no_ledger = static_sheet(path)
+        if with_no_ledger is not None:
+            return with_no_ledger
         with asking(self._engine) as session:
+            if query and (path in ASKED or FUND_EVENTS.fullmatch(path)):
+                # Not kept: anyone can think of questions.
+                return ask_page(Edition(session, self._clock, self._config), path, query)
             kept = self._kept(session).sheets
             if path not in kept:
                 made = make_sheet(Edition(session, self._clock, self._config), path)
-                if made is None:
-                    return None  # Not kept: anyone can think of paths that do not exist.
+                if made is None or made.code != 200:
+                    return made  # Not kept: anyone can think of paths that do not exist.
                 kept[path] = made
             return kept[path]
 

@@ -1,52 +1,73 @@
 """One segment of a fund's page: the answer, the chart, and every table that tells how it got there."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from ledger.kinds import FundKind, Role
 from ledger.layers import Behind, after_fund, has_fund
-from ledger.numbers import Rounding, finite, format_usd, format_value, scale
+from ledger.numbers import Rounding, finite, format_day, format_usd, format_value, scale
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details
 from ledger.tables import Metric
 from ledger.words import plain
 from web.absences import no_balance, no_composition, no_flows, no_losses
-from web.charts import BalanceLine, Marker, chart_balance, reference_in_asset
+from web.bundle import bundle_path
+from web.charts import BalanceLine, Marker, chart_balance, look_closer, reference_in_asset
 from web.contexts import Cell, Chart, SegmentPart, Table
 from web.details import detail_of, rows_of, table_of
+from web.drawings import Drawings, segment_drawings
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, event_lines
 from web.figures import Figures, band_word
 from web.flows import FLOW_ROLES, flow_table
-from web.home import worst_day
+from web.frames import static_path
 from web.losses import liquidation_tables, loss_table, market_losses
+from web.severity import worst_day
 from web.sources import polling_table
 from web.words import Answer, answer_sentence
 
 TILES = ("usable_value", "coverage", "worst_1d")
 NO_FUND_TILES = ("exposure", "socialised_total", "liquidations")
+TOO_FEW = "Too few balances were read to draw a line."
 MARKER_ROLES = (Role.SHORTFALL, Role.SOCIALISED_LOSS, Role.ADL)
 
 
-def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPart:
+@dataclass(frozen=True)
+class Closer:
+    """A chart that can be zoomed, for readers who ask for it."""
+
+    href: Annotated[str, "its specification with its data"]
+    bundle: Annotated[str, "the library that draws it in a browser"]
+    script: Annotated[str, "what loads that library when it is asked for"]
+
+
+@dataclass(frozen=True)
+class DrawnPart(SegmentPart):
+    """A segment's part of the page with what is drawn of it."""
+
+    drawings: Annotated[Drawings, "stress, flows, chance of running dry"]
+    closer: Annotated[Closer | None, "the balance chart to zoom into; None where there is no chart"]
+
+
+def segment_part(edition: Edition, place: Place, *, is_only: bool) -> DrawnPart:
     """Everything a fund's page says of one segment."""
     figures = Figures(edition, place)
-    facts = list_events(edition.session, [place.segment_id], (*LOSS_ROLES, *FLOW_ROLES, Role.LIQUIDATION))
-    losses = [row for row in facts if row.role in LOSS_ROLES]
-    flows = flow_table(edition, place, [row for row in facts if row.role in FLOW_ROLES])
-    names = _market_names(edition, place)
+    losses, flow_facts, closures = _facts(edition, place)
+    flows = flow_table(edition, place, flow_facts)
+    names = market_names(edition, place)
     log, log_note = loss_table(edition, place, losses, names)
-    closed = liquidation_tables(edition, place, [row for row in facts if row.role == Role.LIQUIDATION])
+    closed = liquidation_tables(edition, place, closures)
     chart, chart_reason = _chart(edition, place, figures, losses)
     behind = after_fund(place)
     data, data_reason = figures.data()
-    return SegmentPart(
-        anchor=place.segment.slug.replace("/", "-"),
+    return DrawnPart(
+        anchor=anchor_of(place),
         name="" if is_only else place.segment.name,
         badge=figures.badge(),
         data=data,
         data_reason=data_reason,
-        answer=answer_sentence(_answer(figures, behind)),
+        answer=answer_sentence(segment_answer(figures, behind)),
         as_of=figures.as_of(),
         tiles=tuple(figures(name) for name in (TILES if has_fund(place) else NO_FUND_TILES)),
         next_title=behind.title,
@@ -74,10 +95,45 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> SegmentPar
         market_cover=_cover(edition, place, figures),
         polling=polling_table(edition, place),
         figures=figures.all(),
+        drawings=segment_drawings(figures, flow_facts),
+        closer=Closer(closer_path(place), bundle_path(), static_path("site.js")) if chart else None,
     )
 
 
-def _answer(figures: Figures, behind: Behind) -> Answer:
+def _facts(edition: Edition, place: Place) -> tuple[list[EventRow], ...]:
+    """Losses, flows and liquidations of a segment: one question for all of them."""
+    groups = (LOSS_ROLES, FLOW_ROLES, (Role.LIQUIDATION,))
+    facts = list_events(edition.session, [place.segment_id], [role for group in groups for role in group])
+    return tuple([row for row in facts if row.role in group] for group in groups)
+
+
+def anchor_of(place: Place) -> str:
+    """Id of a segment's part on the page."""
+    return place.segment.slug.replace("/", "-")
+
+
+def closer_path(place: Place) -> str:
+    """Where the balance chart lies as a specification that can be zoomed."""
+    return f"/funds/{place.fund.slug}/balance/{anchor_of(place)}.json"
+
+
+def closer_paths(edition: Edition) -> list[str]:
+    """All of them: one for each segment that has a balance of its own."""
+    return [closer_path(place) for place in edition.places if place.asset is not None]
+
+
+def closer_json(edition: Edition, slug: str, anchor: str) -> dict[str, Any] | None:
+    """That specification, or why there is none; None where the segment has no balance of its own."""
+    place = next((one for one in edition.funds().get(slug, []) if anchor_of(one) == anchor), None)
+    if place is None:
+        return None
+    losses = list_events(edition.session, [place.segment_id], LOSS_ROLES)
+    line = balance_line(edition, place, Figures(edition, place), losses)
+    return None if line is None else look_closer(line) or {"reason": TOO_FEW}
+
+
+def segment_answer(figures: Figures, behind: Behind) -> Answer:
+    """What the one generated sentence of a segment is made of."""
     worst = figures("worst_1d")
     loss = figures.metric("reference_loss")
     return Answer(
@@ -149,8 +205,8 @@ def _chart(edition: Edition, place: Place, figures: Figures, losses: Sequence[Ev
     line = balance_line(edition, place, figures, losses)
     if line is None:
         return None, no_balance(figures)
-    chart = chart_balance(line, f"balance-{place.segment.slug.replace('/', '-')}")
-    return chart, "" if chart else "Too few balances were read to draw a line."
+    chart = chart_balance(line, f"balance-{anchor_of(place)}")
+    return chart, "" if chart else TOO_FEW
 
 
 def balance_line(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> BalanceLine | None:
@@ -191,12 +247,14 @@ def _composition(figures: Figures) -> Table | None:
 def _stress(figures: Figures) -> Table | None:
     rows = rows_of(detail_of(figures.metric("gap_survived")).get("grid"))
     rows = [row for row in rows if finite(row.get("shock")) != 0]  # No move, no loss: nothing to compare.
+    rows = [row if finite(row.get("loss")) != 0 else {**row, "ratio": "no loss"} for row in rows]
     rows.sort(key=lambda row: finite(row.get("shock")) or 0)
     return table_of("An instant move of all prices", rows, ("shock", "loss", "usable", "ratio"))
 
 
 def _named_days(figures: Figures) -> Table | None:
-    rows = rows_of(detail_of(figures.metric("named_days")).get("days"))
+    days = rows_of(detail_of(figures.metric("named_days")).get("days"))
+    rows = [{**row, "day": format_day(str(row.get("day", "")))} for row in days]
     return table_of("If that day's moves came now", rows, ("title", "day", "btc", "eth", "loss", "usable", "ratio"))
 
 
@@ -270,7 +328,7 @@ def _account_note(figures: Figures) -> str:
 
 
 def _cover(edition: Edition, place: Place, figures: Figures) -> Table | None:
-    names = _market_names(edition, place)
+    names = market_names(edition, place)
     rows = [
         {**row, "market": names.get(str(row.get("market")), row.get("market"))}
         for row in rows_of(detail_of(figures.metric("market_cover")).get("rows"))
@@ -288,7 +346,7 @@ def _cover(edition: Edition, place: Place, figures: Figures) -> Table | None:
 COVER_KEYS = ("market", "cap", "used", "left", "open_interest", "cover")
 
 
-def _market_names(edition: Edition, place: Place) -> dict[str, str]:
+def market_names(edition: Edition, place: Place) -> dict[str, str]:
     """Readable names: a base token's symbol, or collateral / loan of a lending market."""
     symbols = {
         asset.address.lower(): asset.symbol

@@ -1,12 +1,12 @@
 """create_site(): routes, security headers, and error pages that say what happened and what to do."""
 
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -17,10 +17,15 @@ from web.desk import Desk
 from web.edition import SiteConfig
 from web.frames import static_path
 from web.inbox import create_inbox_router
+from web.instead import copied, moved
 from web.pages import create_page_router, create_router
 from web.press import HTML, Press
+from web.shelf import Shelf
 from web.subscribe import create_subscription_router
 from web.templating import render
+from web.v1.description import create_description_router
+from web.v1.problems import WrongParameter, find_wrong, problem_response
+from web.v1.routes import Counter, create_api_router
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +37,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 HSTS = "max-age=31536000"
+API = "/api/"
 TITLES = {
     400: "The form cannot be read",
     403: "This form stands on another site",
@@ -57,8 +63,12 @@ def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) 
     """The site over a ledger; it only reads, subscriptions aside. `clock` says what now is for live chains."""
     chosen = config or SiteConfig()
     press = Press(engine, clock, chosen)
-    site = FastAPI(title="Backstop", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    shelf = None if chosen.published is None else Shelf(chosen.published)
+    site = FastAPI(title="Backstop", docs_url=None, redoc_url=None, openapi_url=None)
     site.include_router(create_router(press))
+    api = create_api_router(Counter(engine, clock, chosen))
+    site.include_router(api)
+    site.include_router(create_description_router(api, chosen.site_url))
     desk = Desk(engine, clock, chosen, press)
     site.include_router(create_subscription_router(desk))
     if chosen.inbox is not None:
@@ -77,27 +87,42 @@ def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) 
 
     @site.exception_handler(HTTPException)
     async def refuse(request: Request, error: Exception) -> Response:
-        return error_response(request, getattr(error, "status_code", 500), getattr(error, "headers", None))
+        code = getattr(error, "status_code", 500)
+        found = await run_in_threadpool(moved, press, request) if code == 404 else None
+        return found or error_response(
+            request, code, getattr(error, "headers", None), detail=getattr(error, "detail", "")
+        )
 
     @site.exception_handler(RequestValidationError)
-    async def refuse_path(request: Request, error: Exception) -> Response:
-        return error_response(request, 404)
+    async def refuse_parameter(request: Request, error: RequestValidationError) -> Response:
+        wrong = find_wrong(error.errors()) if request.scope["path"].startswith(API) else None
+        if wrong:
+            return error_response(request, 400, wrong=wrong)
+        return await run_in_threadpool(moved, press, request) or error_response(request, 404)
 
     @site.exception_handler(LedgerError)
     async def apologise(request: Request, error: Exception) -> Response:
         log.error("%s", error)
-        return error_response(request, 503)
+        found = None if shelf is None else await run_in_threadpool(copied, shelf, request)
+        return found or error_response(request, 503)
 
     return site
 
 
-def error_response(request: Request, code: int, told: Mapping[str, str] | None = None) -> Response:
-    """An error as a page, or as problem+json (RFC 9457) where a twin was asked for."""
+def error_response(
+    request: Request,
+    code: int,
+    told: Mapping[str, str] | None = None,
+    *,
+    detail: str = "",
+    wrong: Sequence[WrongParameter] = (),
+) -> Response:
+    """An error as a page, or as problem+json (RFC 9457) where the API or a twin was asked."""
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "30"} if code == 503 else {}) | dict(told or {})
+    path = request.scope["path"]
+    if path.startswith(API) or path.endswith(".json"):
+        return problem_response(code, detail, headers, wrong)
     title = TITLES.get(code, "Something went wrong")
     message = MESSAGES.get(code, "The request could not be answered.")
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "30"} if code == 503 else {}) | dict(told or {})
-    if request.url.path.endswith(".json"):
-        problem = {"type": "about:blank", "title": title, "status": code, "detail": message}
-        return Response(json.dumps(problem), code, headers, media_type="application/problem+json")
     page = ErrorPage(style=static_path("site.css"), icon=static_path("icon.svg"), title=title, message=message)
     return Response(render("error.html", page=page), code, headers, media_type=HTML)

@@ -1,5 +1,6 @@
 """Templates to bytes: everything is escaped, and a name that a context does not have is an error."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from ledger.words import DISCLAIMER
 from web.words import PURPOSE
 
 TEMPLATES = Path(__file__).parent / "templates"
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Signs that XML forbids even when they are escaped; a contract may put them into a name."""
 
 
 @cache
@@ -28,5 +31,6 @@ def environment() -> Environment:
 
 
 def render(template: str, **context: Any) -> bytes:
-    """One page."""
-    return environment().get_template(template).render(**context).strip().encode() + b"\n"
+    """One page or feed."""
+    text = environment().get_template(template).render(**context).strip()
+    return (NO_XML.sub("\ufffd", text) if template.endswith((".atom", ".svg", ".xml")) else text).encode() + b"\n"

@@ -95,3 +95,11 @@ def one_visitor(sqlite_ledger_url: str) -> Iterator[Visitor]:
     invent_two_funds(engine)
     yield visitor_of(engine)
     engine.dispose()
+
+
+@pytest.fixture
+def new_ledger(sqlite_ledger_url: str) -> Iterator[Engine]:
+    """An empty ledger with the newest tables."""
+    opened = open_engine(sqlite_ledger_url)
+    yield opened
+    opened.dispose()

@@ -1,15 +1,29 @@
-"""The static tree: the served bytes, switched at once, unchanged files left alone."""
+"""The static tree: the served bytes, switched at once, unchanged files left alone, final days written once."""
 
+import hashlib
+import json
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
+from sqlmodel import col
 
+from ledger.database import open_engine, writing
+from ledger.tables import Chain, Fund, Metric
 from tests.web.conftest import Reader
-from tests.web.inventor import NOW
+from tests.web.crawling import find_faults, internal_links, text_of
+from tests.web.invented import invent_ledger
+from tests.web.inventor import NOW, SIMULATED
 from web.edition import SiteConfig
-from web.publish import MARK, PublishError, file_name, place_file, publish, switch
+from web.manifest import MANIFEST, file_name
+from web.publish import MARK, PublishError, place_file, publish, switch
+
+LARGE = "/funds/perp-v2-large-simulated"
+AT_BLOCK = re.compile(r"/funds/[^/]+/facts/[^/]+/[0-9]+")
+"""Fact pages at a block: day pages lead to all of them, a tree holds the last ones only and says so."""
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
@@ -34,6 +48,121 @@ def test_the_tree_holds_the_bytes_that_are_served(tree: Path, reader: Reader, pa
     assert any(name.startswith("static/site.") for name in found)
 
 
+@pytest.fixture
+def own(sqlite_ledger_url: str) -> Iterator[Engine]:
+    """An invented ledger that the test may write to."""
+    engine = open_engine(sqlite_ledger_url)
+    invent_ledger(engine)
+    yield engine
+    engine.dispose()
+
+
+def test_every_day_is_there_as_served(tree: Path, reader: Reader) -> None:
+    for day in ("2021-05-20", "2021-05-23"):
+        page, twin = tree / f"{LARGE[1:]}/at/{day}/index.html", tree / f"{LARGE[1:]}/at/{day}.json"
+        assert page.read_bytes() == reader.get(f"{LARGE}/at/{day}").content
+        assert twin.read_bytes() == reader.get(f"{LARGE}/at/{day}.json").content
+
+
+def test_no_link_of_the_tree_is_broken_and_every_page_is_whole(tree: Path, site_config: SiteConfig) -> None:
+    files, waiting, seen, faults = files_of(tree), ["/"], set[str](), list[str]()
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        name = file_name(path, is_page=file_name(path, is_page=True) in files)
+        if name not in files:
+            faults += [] if AT_BLOCK.fullmatch(path.removesuffix(".json")) else [f"{path} is not there"]
+        elif name.endswith("index.html"):
+            text = files[name].decode()
+            faults += find_faults(path, text, site_config.site_url)
+            waiting += [link for link in internal_links(text) if link not in seen and link not in waiting]
+    assert not faults
+    assert len(seen) > 100
+
+
+def test_no_page_is_out_of_reach(tree: Path) -> None:
+    """Whatever page is published, some other page leads to it."""
+    files = files_of(tree)
+    linked = {link for name, body in files.items() if name.endswith(".html") for link in internal_links(body.decode())}
+    alone = [
+        name for name in files if name.endswith("/index.html") and f"/{name.removesuffix('/index.html')}" not in linked
+    ]
+    assert not alone
+
+
+def test_the_manifest_lists_every_file_and_no_clock(tree: Path, reader: Reader) -> None:
+    told = json.loads((tree / MANIFEST).read_text())
+    found = {name: hashlib.sha256(body).hexdigest() for name, body in files_of(tree).items() if name != MANIFEST}
+    assert told["files"] == found
+    assert told["newest_block_time"] == "2026-11-22T12:02:00Z"
+    assert told["digest"] == reader.get("/funds.json").json()["digest"]
+    assert told["method_version"] == "1"
+    assert f"{LARGE}/at/2021-05-23" in told["days"]
+
+
+def test_days_whose_rows_are_final_are_not_made_again(own: Engine, tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    first = publish(own, lambda: NOW, directory)
+    count = len(json.loads((directory / MANIFEST).read_text())["days"])
+    again = publish(own, lambda: NOW + timedelta(hours=1), directory)
+    assert (first.kept, again.kept) == (0, 2 * count)
+    assert count > 6
+    assert again.files == first.files
+
+
+def test_a_day_is_made_again_where_what_its_page_says_has_changed(own: Engine, tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    publish(own, lambda: NOW, directory)
+    kept = publish(own, lambda: NOW, directory).kept
+    with writing(own) as session:
+        session.execute(update(Fund).where(col(Fund.slug) == LARGE[7:]).values(name="Renamed fund"))
+    after = publish(own, lambda: NOW, directory)
+    assert after.kept == kept - 2 * 4
+    assert "Renamed fund on 20 May 2021" in (directory / f"{LARGE[1:]}/at/2021-05-20/index.html").read_text()
+
+
+def test_the_newest_day_becomes_final_in_the_tree_too(own: Engine, tmp_path: Path) -> None:
+    directory, page = tmp_path / "site", f"{LARGE[1:]}/at/2021-05-23/index.html"
+    publish(own, lambda: NOW, directory)
+    assert "Its chain may still replace" in (directory / page).read_text()
+    with writing(own) as session:
+        session.execute(update(Chain).where(col(Chain.chain_id) == SIMULATED).values(finalized_number=9_000_000))
+    publish(own, lambda: NOW, directory)
+    assert "no later day was computed yet" in (directory / page).read_text()
+
+
+def test_a_day_whose_rows_are_still_written_is_made_each_time(own: Engine, tmp_path: Path) -> None:
+    directory, page = tmp_path / "site", f"{LARGE[1:]}/at/2021-05-23/index.html"
+    with writing(own) as session:
+        session.execute(update(Metric).where(col(Metric.day) == "2021-05-23").values(is_day_final=False))
+    publish(own, lambda: NOW, directory)
+    with writing(own) as session:
+        old = (col(Metric.day) == "2021-05-23", col(Metric.name) == "coverage")
+        session.execute(update(Metric).where(*old).values(quality="stale", reason="the last read is 9 h old"))
+    publish(own, lambda: NOW, directory)
+    assert "the last read is 9 h old" in (directory / page).read_text()
+
+
+def test_what_needs_the_server_is_said_where_a_page_is_missing(tree: Path) -> None:
+    page = text_of((tree / "404.html").read_text())
+    assert "This is a published copy of the site" in page
+    assert "/api/v1/" in page
+    assert "The server is at https://backstop.example." in page
+
+
+def test_whoever_listens_may_stop_a_publication_and_nothing_is_left(own: Engine, tmp_path: Path) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def stop(slug: str, done: int, count: int) -> None:
+        if slug == LARGE[7:] and done == count:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        publish(own, lambda: NOW, tmp_path / "site", heard=stop)
+    assert not list(tmp_path.glob("*site*"))
+
+
 def test_publishing_the_same_again_touches_nothing(tree: Path, engine: Engine, site_config: SiteConfig) -> None:
     before = {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in tree.rglob("*")}
     summary = publish(engine, lambda: NOW, tree, site_config)
@@ -49,8 +178,9 @@ def test_what_changed_is_new_and_the_rest_is_the_old_file(
     before = {file: file.stat().st_ino for file in directory.rglob("*") if file.is_file()}
     later = publish(engine, lambda: NOW + timedelta(hours=1), directory, site_config)
     changed = {file for file, inode in before.items() if file.stat().st_ino != inode}
-    assert {str(file.relative_to(directory)) for file in changed} == {"status.json", "status/index.html"}
-    assert later.changed == 2
+    names = {str(file.relative_to(directory)) for file in changed}
+    assert names == {"status.json", "status/index.html", "manifest.json"}
+    assert later.changed == 3
     assert [file.name for file in tmp_path.iterdir()] == ["site"]
 
 

@@ -1,0 +1,38 @@
+"""What every page must have, and what none may show; the same for served pages and for files of a published tree."""
+
+import html
+import re
+
+NO_NUMBERS = re.compile(r"\b(NaN|None|Infinity|inf|null|undefined)\b")
+SAID = re.compile(r"None recognised|None seen|None stated|None:|None at all|None known")
+NEVER = re.compile(r"\b(solvent|insured|guaranteed|healthy|AAA|risk-free)\b", re.IGNORECASE)
+
+
+def text_of(page: str) -> str:
+    """What a reader reads: no tags, entities resolved, words apart by one space."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def internal_links(text: str) -> list[str]:
+    """Paths of this site that a page links to, without questions and fragments."""
+    return sorted({html.unescape(link) for link in re.findall(r'(?:href|src)="(/[^"#?]*)', text)})
+
+
+def find_faults(path: str, text: str, site_url: str = "") -> list[str]:
+    """What is wrong with a page, in words; `site_url` is what canonical addresses begin with."""
+    found = []
+    for what, pattern in (
+        ("language", r'<html lang="en">'),
+        ("title", r"<title>[^<]*\w[^<]*</title>"),
+        ("canonical address", rf'<link rel="canonical" href="{re.escape(site_url + path)}">'),
+    ):
+        if len(re.findall(pattern, text)) != 1:
+            found.append(f"{path}: not one {what}")
+    headings = re.findall(r"<h([1-6])\b[^>]*>(.*?)</h\1>", text, re.DOTALL)
+    if [level for level, _ in headings].count("1") != 1:
+        found.append(f"{path}: not one h1")
+    found += [f"{path}: an empty heading" for _, inner in headings if not text_of(inner)]
+    if path not in {"/methodology", "/glossary", "/data/dictionary"}:  # These explain the words.
+        said = SAID.sub("", text_of(text))
+        found += [f"{path}: prints {word}" for word in NO_NUMBERS.findall(said)]
+    return found

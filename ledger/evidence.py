@@ -1,15 +1,12 @@
 """What pages of evidence ask: numbers by day and at a block, events newest first, one fact with its log. Reads only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, String, cast, exists, func, select
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, col
+from sqlmodel import Session, SQLModel, col
 
 from ledger.kinds import Role
 from ledger.pages import EventRow, Place
@@ -23,7 +20,8 @@ class DayRow(NamedTuple):
     name: str
     day: str
     is_day_final: bool
-    value: Decimal | None
+    value: str | None
+    """Every digit; None is unknown."""
     unit: str
     text: str | None
     quality: str
@@ -69,22 +67,20 @@ _EVENT_COLUMNS = [getattr(Fact, name) for name in EventRow.__annotations__]
 _IN_ORDER = ("block_time", "block_number", "log_index", "fact_no", "segment_id")
 
 
-def list_days(session: Session, segment_ids: Sequence[int]) -> list[DayRow]:
-    """Every number of these segments, each day's at its greatest as-of block, by day, segment and name."""
-    columns = [col(getattr(Metric, name)) for name in DayRow._fields]
-    rows = session.execute(
-        select(*columns)
-        .where(col(Metric.segment_id).in_(segment_ids))
-        .order_by(
-            col(Metric.day),
-            col(Metric.segment_id),
-            col(Metric.name),
-            col(Metric.as_of_number),
-            col(Metric.method_version),
-        )
-    )
-    # The last row of a day stands behind the others of it.
-    return [DayRow._make(list(same)[-1]) for _, same in groupby(rows, key=itemgetter(0, 1, 2))]
+def walk_days(session: Session, segment_ids: Sequence[int]) -> Iterator[DayRow]:
+    """Every number of these segments, each day's at its greatest as-of block, by segment, name and day."""
+    table = SQLModel.metadata.tables["metric"]  # Plain rows: mapped ones take twice as long, and these are many.
+    # A decimal as text has every digit as well, and nobody calculates with it.
+    columns = [cast(table.c[name], String) if name == "value" else table.c[name] for name in DayRow._fields]
+    order = ("segment_id", "name", "day", "as_of_number", "method_version")
+    query = select(*columns).where(table.c.segment_id.in_(segment_ids)).order_by(*(table.c[name] for name in order))
+    last: DayRow | None = None
+    for row in session.execute(query, execution_options={"yield_per": 5000}):
+        if last is not None and last[:3] != row[:3]:
+            yield last
+        last = DayRow._make(row)
+    if last is not None:
+        yield last
 
 
 def list_last_days(session: Session, segment_id: int, names: Sequence[str], *, since: str) -> list[Metric]:

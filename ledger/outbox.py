@@ -23,6 +23,7 @@ LONGEST_ANSWER = 300
 DIGESTS = {AlertEvent.DIGEST_DAILY: DigestChoice.DAILY, AlertEvent.DIGEST_WEEKLY: DigestChoice.WEEKLY}
 OF_CHAINS = frozenset({AlertEvent.STALE, AlertEvent.DATA_RECOVERED, AlertEvent.LAGGING, AlertEvent.DISAGREEMENT})
 """What is said of a chain concerns everybody who follows a fund on it."""
+ENDS = frozenset({AlertEvent.COVERAGE_RECOVERED, AlertEvent.DATA_RECOVERED})
 
 
 class LogRow(NamedTuple):
@@ -112,7 +113,21 @@ def _recipients(alert: Alert) -> Select[int | None, str]:
     wishing = select(col(Subscription.endpoint_id)).where(
         col(Subscription.event).in_(("", alert.event)), col(Subscription.least).in_(mild_enough), _follows(alert)
     )
-    return active.where(col(Endpoint.id).in_(wishing))
+    hearing: ColumnElement[bool] = col(Endpoint.id).in_(wishing)
+    if (
+        alert.event in ENDS and alert.episode
+    ):  # An end is only for the record, but whoever heard of the beginning waits for it.
+        hearing = or_(hearing, col(Endpoint.id).in_(_told_of_episode(alert.episode)))
+    return active.where(hearing)
+
+
+def _told_of_episode(episode: str) -> Select[int]:
+    """Endpoints that an alert of the episode was meant for."""
+    return (
+        select(col(Delivery.endpoint_id))
+        .join(Alert, col(Alert.id) == col(Delivery.alert_id))
+        .where(col(Alert.episode) == episode, col(Delivery.state) != DeliveryState.DROPPED)
+    )
 
 
 def _follows(alert: Alert) -> ColumnElement[bool]:

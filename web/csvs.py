@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 
 from ledger.moments import MADE_UP_BLOCK, is_made_up
@@ -47,28 +48,36 @@ class Plain(str):
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> bytes:
-    """A whole file."""
+    """A whole file; texts are disarmed."""
+    return write_cells(columns, ([_cell(value) for value in row] for row in rows))
+
+
+def write_cells(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> bytes:
+    """A whole file of cells as they are; None is nothing."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows(rows)
     return out.getvalue().encode()
 
 
 def _cell(value: Value) -> Value:
-    """What the csv module writes as it should: None as nothing, numbers as they are."""
     if type(value) is str:
-        return _disarm(value)
+        return disarm(value)
     return str(value).lower() if isinstance(value, bool) else value
 
 
 @lru_cache(maxsize=50_000)  # Most texts of a long table repeat.
-def _disarm(text: str) -> str:
+def disarm(text: str | None) -> str | None:
+    """The text so that no table program takes it for a formula."""
+    if text is None:
+        return None
     text = NO_XML.sub("\ufffd", text)
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
 
 
-def plain_number(value: object) -> Plain | None:
+@lru_cache(maxsize=5000)
+def plain_number(value: Decimal | float | str | None) -> Plain | None:
     """Every digit, without separators and exponents; None for what is no finite number."""
     number = finite(value)
     return None if number is None else Plain(format(number, "f"))

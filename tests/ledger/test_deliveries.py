@@ -79,7 +79,7 @@ def test_a_list_of_one_state_is_cut_after_that_state_was_chosen(engine: Engine) 
         assert list_deliveries(session, 9, state=DeliveryState.DROPPED) == []
 
 
-def test_the_first_attempt_of_an_alert_counts_whoever_it_went_to_and_only_where_it_stands_on_one_block(
+def test_the_first_attempt_of_an_alert_counts_whoever_it_went_to_and_only_where_it_is_about_facts_of_one_block(
     engine: Engine,
 ) -> None:
     with writing(engine) as session:
@@ -96,6 +96,10 @@ def test_the_first_attempt_of_an_alert_counts_whoever_it_went_to_and_only_where_
         )
         attempt(session, other, 1, NOW + SECOND)
         ordered(session, make_alert("not tried yet"), 73)
+        of_readings = make_alert("of readings")
+        of_readings.episode = "coverage_low:alpha"
+        for one in ordered(session, of_readings, 74):
+            attempt(session, one, 1, NOW)
     with reading(engine) as session:
         found = list_first_attempts(session)
     assert found == [(ETHEREUM, 70, NOW + 2 * SECOND), (OPTIMISM, 5, NOW + SECOND)]

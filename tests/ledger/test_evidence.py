@@ -16,12 +16,12 @@ from ledger.evidence import (
     last_final_numbers,
     latest_events,
     list_changes,
-    list_days,
     list_events_between,
     list_last_days,
     list_tellings,
     metrics_at,
     nearest_numbers,
+    walk_days,
 )
 from ledger.kinds import Role
 from ledger.pages import Place, list_places
@@ -67,14 +67,14 @@ def alpha(session: Session) -> Place:
 
 
 def test_of_a_day_only_the_last_block_counts(session: Session, alpha: Place) -> None:
-    rows = [row for row in list_days(session, [alpha.segment_id]) if row.name == "coverage"]
-    assert [str(row.value) for row in rows] == [f"1.0{day}" for day in range(9)] + ["2.5"]
+    rows = [row for row in walk_days(session, [alpha.segment_id]) if row.name == "coverage"]
+    assert [row.value for row in rows] == [f"1.0{day}" for day in range(9)] + ["2.5"]
     assert [row.day for row in rows] == sorted(row.day for row in rows)
     assert rows[-1].as_of_time == START + 9 * DAY + HOUR
 
 
 def test_days_of_nobody_are_none(session: Session) -> None:
-    assert list_days(session, []) == []
+    assert list(walk_days(session, [])) == []
 
 
 def test_the_last_days_are_whole_rows_of_the_named_metrics(session: Session, alpha: Place) -> None:
@@ -83,7 +83,7 @@ def test_the_last_days_are_whole_rows_of_the_named_metrics(session: Session, alp
 
 
 def test_a_number_is_found_at_its_block_and_nowhere_else(session: Session, alpha: Place) -> None:
-    rows = [row for row in list_days(session, [alpha.segment_id]) if row.name == "coverage"]
+    rows = [row for row in walk_days(session, [alpha.segment_id]) if row.name == "coverage"]
     third = rows[2]
     found = metrics_at(session, [alpha.segment_id], "coverage", third.as_of_number)
     assert str(found[alpha.segment_id].value) == "1.02"

@@ -122,6 +122,21 @@ def test_a_digest_goes_to_those_who_chose_it_whatever_else_they_want(engine: Eng
         assert (told(session, daily), told(session, weekly)) == ({"daily"}, {"weekly"})
 
 
+def test_whoever_heard_that_something_began_hears_that_it_is_over(engine: Engine) -> None:
+    with writing(engine) as session:
+        add_endpoint(session, "everything")
+        add_endpoint(session, "urgent", wishes=[("", "", Severity.CRITICAL)])
+        add_endpoint(session, "beta", wishes=[("beta", "", Severity.NOTICE)])
+        low = make_alert("low", severity=Severity.CRITICAL, episode="one")
+        order_alert(session, low, now=NOW)
+        add_endpoint(session, "late", wishes=[("", "", Severity.CRITICAL)])
+        over = make_alert("over", event=AlertEvent.COVERAGE_RECOVERED, severity=Severity.NOTICE, episode="one")
+        other = make_alert("other", event=AlertEvent.COVERAGE_RECOVERED, severity=Severity.NOTICE, episode="two")
+        assert order_alert(session, over, now=NOW) == 2
+        order_alert(session, other, now=NOW)
+        assert (told(session, over), told(session, other)) == ({"everything", "urgent"}, {"everything"})
+
+
 def test_a_retraction_goes_to_exactly_those_who_were_told(engine: Engine) -> None:
     with writing(engine) as session:
         ids = {name: add_endpoint(session, name) for name in ("sent", "failed", "waiting", "dropped", "changed", "off")}

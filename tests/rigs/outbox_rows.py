@@ -72,6 +72,7 @@ def make_alert(
     fund_slug: str | None = "alpha",
     chain_id: int | None = ETHEREUM,
     retracts: int | None = None,
+    episode: str = "",
     lines: tuple[FundLine, ...] = (),
 ) -> Alert:
     """An alert that is not in the ledger yet."""
@@ -87,4 +88,4 @@ def make_alert(
     )
     return Alert(key=key, event=event, severity=severity, subject=fund_slug or "ethereum", fund_slug=fund_slug,
                  chain_id=chain_id, happened_at=NOW, title=message.subject, message=message.to_json(),
-                 retracts=retracts, created_at=NOW)  # fmt: skip
+                 retracts=retracts, episode=episode, created_at=NOW)  # fmt: skip

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
+from sqlmodel import select
 
 from ledger.database import reading, writing
+from ledger.pages import list_places
 from ledger.tables import Metric
 from tests.web.conftest import Reader
 from tests.web.inventor import LIVE, RECONSTRUCTED, digest

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, update
-from sqlmodel import col
+from sqlmodel import col, select
 
 from ledger.database import open_engine, writing
-from ledger.tables import Chain, Fund, Metric
+from ledger.tables import Chain, Fund, Metric, Segment
 from tests.web.conftest import Reader
 from tests.web.crawling import find_faults, internal_links, text_of
-from tests.web.invented import invent_ledger
-from tests.web.inventor import NOW, SIMULATED
+from tests.web.inventor import NOW, Inventor
+from tests.web.small import DAYS, NUMBERS, SLUG, invent_small
 from web.edition import SiteConfig
 from web.manifest import MANIFEST, file_name
 from web.publish import MARK, PublishError, place_file, publish, switch
 
 LARGE = "/funds/perp-v2-large-simulated"
+OLDEST, NEWEST = (f"funds/{SLUG}/at/{day}/index.html" for day in (DAYS[0], DAYS[-1]))
 AT_BLOCK = re.compile(r"/funds/[^/]+/facts/[^/]+/[0-9]+")
 """Fact pages at a block: day pages lead to all of them, a tree holds the last ones only and says so."""
 
@@ -50,9 +51,9 @@ def test_the_tree_holds_the_bytes_that_are_served(tree: Path, reader: Reader, pa
 
 @pytest.fixture
 def own(sqlite_ledger_url: str) -> Iterator[Engine]:
-    """An invented ledger that the test may write to."""
+    """A small ledger that the test may write to."""
     engine = open_engine(sqlite_ledger_url)
-    invent_ledger(engine)
+    invent_small(engine)
     yield engine
     engine.dispose()
 
@@ -103,44 +104,44 @@ def test_the_manifest_lists_every_file_and_no_clock(tree: Path, reader: Reader) 
 def test_days_whose_rows_are_final_are_not_made_again(own: Engine, tmp_path: Path) -> None:
     directory = tmp_path / "site"
     first = publish(own, lambda: NOW, directory)
-    count = len(json.loads((directory / MANIFEST).read_text())["days"])
     again = publish(own, lambda: NOW + timedelta(hours=1), directory)
-    assert (first.kept, again.kept) == (0, 2 * count)
-    assert count > 6
+    assert (first.kept, again.kept) == (0, 2 * len(DAYS))
     assert again.files == first.files
 
 
 def test_a_day_is_made_again_where_what_its_page_says_has_changed(own: Engine, tmp_path: Path) -> None:
     directory = tmp_path / "site"
     publish(own, lambda: NOW, directory)
-    kept = publish(own, lambda: NOW, directory).kept
     with writing(own) as session:
-        session.execute(update(Fund).where(col(Fund.slug) == LARGE[7:]).values(name="Renamed fund"))
-    after = publish(own, lambda: NOW, directory)
-    assert after.kept == kept - 2 * 4
-    assert "Renamed fund on 20 May 2021" in (directory / f"{LARGE[1:]}/at/2021-05-20/index.html").read_text()
+        session.execute(update(Fund).values(name="Renamed fund"))
+    assert publish(own, lambda: NOW, directory).kept == 0
+    assert "Renamed fund on 18 Nov 2026" in (directory / OLDEST).read_text()
 
 
-def test_the_newest_day_becomes_final_in_the_tree_too(own: Engine, tmp_path: Path) -> None:
-    directory, page = tmp_path / "site", f"{LARGE[1:]}/at/2021-05-23/index.html"
+def test_a_new_day_makes_only_itself_and_the_one_before_it(own: Engine, tmp_path: Path) -> None:
+    directory = tmp_path / "site"
     publish(own, lambda: NOW, directory)
-    assert "Its chain may still replace" in (directory / page).read_text()
     with writing(own) as session:
-        session.execute(update(Chain).where(col(Chain.chain_id) == SIMULATED).values(finalized_number=9_000_000))
+        session.execute(update(Chain).values(finalized_number=99_000_000))
     publish(own, lambda: NOW, directory)
-    assert "no later day was computed yet" in (directory / page).read_text()
+    assert "no later day was computed yet" in (directory / NEWEST).read_text()
+    with writing(own) as session:
+        fund = session.exec(select(Segment)).one()
+        Inventor(session).metrics(fund, NOW - timedelta(minutes=1), dict(NUMBERS))
+    assert publish(own, lambda: NOW, directory).kept == 2 * (len(DAYS) - 1)
+    assert "Final. Under method version 1" in (directory / NEWEST).read_text()
 
 
 def test_a_day_whose_rows_are_still_written_is_made_each_time(own: Engine, tmp_path: Path) -> None:
-    directory, page = tmp_path / "site", f"{LARGE[1:]}/at/2021-05-23/index.html"
+    directory, is_newest = tmp_path / "site", col(Metric.day) == DAYS[-1]
     with writing(own) as session:
-        session.execute(update(Metric).where(col(Metric.day) == "2021-05-23").values(is_day_final=False))
+        session.execute(update(Metric).where(is_newest).values(is_day_final=False))
     publish(own, lambda: NOW, directory)
     with writing(own) as session:
-        old = (col(Metric.day) == "2021-05-23", col(Metric.name) == "coverage")
-        session.execute(update(Metric).where(*old).values(quality="stale", reason="the last read is 9 h old"))
+        stale = {"quality": "stale", "reason": "the last read is 9 h old"}
+        session.execute(update(Metric).where(is_newest, col(Metric.name) == "coverage").values(**stale))
     publish(own, lambda: NOW, directory)
-    assert "the last read is 9 h old" in (directory / page).read_text()
+    assert "the last read is 9 h old" in (directory / NEWEST).read_text()
 
 
 def test_what_needs_the_server_is_said_where_a_page_is_missing(tree: Path) -> None:
@@ -155,7 +156,7 @@ def test_whoever_listens_may_stop_a_publication_and_nothing_is_left(own: Engine,
         pass
 
     def stop(slug: str, done: int, count: int) -> None:
-        if slug == LARGE[7:] and done == count:
+        if (slug, done) == (SLUG, count):
             raise StoppedError
 
     with pytest.raises(StoppedError):

@@ -58,9 +58,9 @@ def test_every_answer_is_one_that_is_described(
                 case.query.pop("cursor", None)  # Any text fits its description, but only ours names a place.
             answer = case.call()
             case.validate_response(answer, checks=CHECKS)
-            asked.add(operation.path)
+            asked.add(case.operation.path)
             if answer.status_code == 200:
-                answered.add(operation.path)
+                answered.add(case.operation.path)
 
         ask()
     assert len(asked) >= 7

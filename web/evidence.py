@@ -100,7 +100,8 @@ def event_lines(
     `names` are those of markets and accounts; without them an asset's symbol stands for its address.
     """
     known = {asset.address: asset.symbol for asset in assets.values()} | dict(names or {})
-    facts, paged = name_facts(rows, places), paged_facts(rows)
+    paged = paged_facts(rows)
+    facts = name_facts(rows, places, paged)
 
     def key(row: EventRow) -> tuple[str, int, str, str]:
         return f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role, row.market or ""
@@ -110,8 +111,7 @@ def event_lines(
         found = list(group)
         place = places[segment_id]
         for part in [found] if len(found) >= GROUP_FROM else [[row] for row in found]:
-            has_page = any(key_of(row) in paged for row in part)
-            name = facts[key_of(part[0])] if has_page else ""
+            name = next((facts[key_of(row)] for row in part if key_of(row) in paged), "")
             lines.append(_line(part, place, assets, names=known, name=name))
     return sorted(lines, key=lambda line: (line.iso, line.anchor), reverse=True)
 
@@ -119,7 +119,7 @@ def event_lines(
 def _line(
     rows: Sequence[EventRow], place: Place, assets: Mapping[int, Asset], *, names: Mapping[str, str], name: str
 ) -> EventLine:
-    """`name` is the first fact's own; empty: no page of it is linked."""
+    """`name` is that of one of them that has a linked page; empty: none has."""
     last = max(rows, key=lambda row: (row.block_time, row.log_index))
     is_group = len(rows) > 1
     anchor = event_anchor(last, place, is_group=is_group)

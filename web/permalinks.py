@@ -1,8 +1,8 @@
 """How facts are named in addresses: the same after a rebuild, and after a reorganisation that only moves them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime
 from typing import Protocol
 
 from ledger.moments import is_made_up
@@ -44,25 +44,29 @@ def stem(role: str, place: Place) -> str:
     return f"{role}-{place.segment.slug}".replace("/", "-").replace("_", "-")
 
 
-def name_facts(rows: Iterable[Named], places: Mapping[int, Place]) -> dict[Key, str]:
+def name_facts(
+    rows: Iterable[Named], places: Mapping[int, Place], wanted: Collection[Key] | None = None
+) -> dict[Key, str]:
     """Names of facts: role, segment, day, transaction, and the place among facts of that role in it.
 
-    `rows` are all facts of their roles in each transaction, in order of blocks and logs. A poll has no transaction and
-    a reconstruction made its own up: there the second of the day stands for it.
+    `rows` are all facts of their roles in each transaction, in order of blocks and logs; of them only those `wanted`
+    are named, if said. A poll has no transaction and a reconstruction made its own up: there the second of the day
+    stands for it.
     """
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[int, str, date, str]] = Counter()
     names = {}
     for row in rows:
         place = places[row.segment_id]
-        within = f"{stem(row.role, place)}-{row.block_time:%Y-%m-%d}-{_mark(row, place.chain)}"
-        names[key_of(row)] = f"{within}-{seen[within]}"
+        within = (row.segment_id, row.role, row.block_time.date(), _mark(row, place.chain))
+        if wanted is None or key_of(row) in wanted:
+            names[key_of(row)] = f"{stem(row.role, place)}-{within[2]}-{within[3]}-{seen[within]}"
         seen[within] += 1
     return names
 
 
 def _mark(row: Named, chain: Chain) -> str:
     if row.tx_hash and not is_made_up(chain):
-        return row.tx_hash.removeprefix("0x")[:12]
+        return row.tx_hash[2:14]
     return f"t{row.block_time:%H%M%S}"
 
 

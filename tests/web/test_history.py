@@ -105,7 +105,8 @@ def test_a_number_stands_at_its_block_as_it_stood_then(ten_days: Reader) -> None
     assert "All digits: 3.125×" in page
     assert digest(LIVE, number) in page
     assert '<a href="/funds/alpha/facts/coverage">The latest one</a>' in answer.text
-    assert [row[1] for row in rows_of(answer.text)] == ["3.12×", "2.12×", "1.12×", "0.12×"]
+    history = answer.text[answer.text.index("<caption>Day by day") :]
+    assert [row[1] for row in rows_of(history)] == ["3.12×", "2.12×", "1.12×", "0.12×"]
     told = ten_days.get(f"/funds/alpha/facts/coverage/{number}.json").json()
     assert told["self"].endswith(f"/funds/alpha/facts/coverage/{number}.json")
     (segment,) = told["segments"]

@@ -304,7 +304,7 @@ def test_the_style_sheet_is_small_and_kept_for_ever(reader: Reader) -> None:
     style = re.search(r'rel="stylesheet" href="([^"]+)"', reader.get("/").text)
     assert style is not None
     answer = reader.get(style[1])
-    assert len(answer.content) <= 10_000
+    assert len(answer.content) <= 10_240
     assert "immutable" in answer.headers["cache-control"]
 
 

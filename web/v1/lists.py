@@ -116,9 +116,9 @@ def fund_metrics(edition: FundEdition) -> Json:
     """The latest row of each metric of each segment."""
     found = latest_metrics(edition.session, [place.segment_id for place in edition.places])
     data = [
-        rows.latest_row(edition, metric, place)
+        row
         for place in edition.places
-        for metric in found.get(place.segment_id, {}).values()
+        for row in rows.latest_rows(edition, place, found.get(place.segment_id, {}).values())
     ]
     return _whole(edition, f"{edition.path}/metrics", data)
 

@@ -1,6 +1,6 @@
 """One row of each list: what the twins say of it, with the place it belongs to and the words all lists share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ledger.listings import ReadingRow
 from ledger.moments import MADE_UP_BLOCK, is_made_up
@@ -84,15 +84,12 @@ def day_row(metric: Metric, place: Place) -> Json:
     return row | {"observed_at": iso_or_none(metric.computed_at)}
 
 
-def latest_row(edition: Edition, metric: Metric, place: Place) -> Json:
-    """The latest row of a metric, with how far it can be relied on now."""
+def latest_rows(edition: Edition, place: Place, metrics: Iterable[Metric]) -> list[Json]:
+    """The latest row of each metric of a segment, with how far they can be relied on now."""
     status, reason = Figures(edition, place).data()
-    return day_row(metric, place) | {
-        "data_status": status,
-        "data_reason": reason,
-        "is_source_current": _is_current(edition, place.chain),
-        "evidence": f"/funds/{place.fund.slug}/facts/{metric.name}.json",
-    }
+    now = {"data_status": status, "data_reason": reason, "is_source_current": _is_current(edition, place.chain)}
+    facts = f"/funds/{place.fund.slug}/facts"
+    return [day_row(one, place) | now | {"evidence": f"{facts}/{one.name}.json"} for one in metrics]
 
 
 def fact_row(row: EventRow, place: Place, asset: Asset | None) -> Json:

@@ -46,11 +46,12 @@ class FundDays:
         return min(max(self.published.get(place.segment_id, {}), default="") for place in self.places)
 
     @cached_property
-    def _words(self) -> list[object]:
-        """What a page prints beside numbers: what the fund's file says of it, and the chain's own words."""
+    def _words(self) -> str:
+        """A digest of what a page prints beside numbers: what the fund's file says of it, and the chain's own words."""
         fund = self.places[0].fund
         chains = [[c.name, c.kind, c.provenance, c.explorer] for c in (place.chain for place in self.places)]
-        return [fund.name, fund.kind, fund.waterfall, chains, self.edition.config.site_url, form_digest()]
+        told = [fund.name, fund.kind, fund.waterfall, chains, self.edition.config.site_url, form_digest()]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def standing(self, day: str) -> list[tuple[Place, PublishedDay]]:
         """The segments that have numbers of this day, by slug."""

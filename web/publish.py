@@ -64,13 +64,17 @@ class Tree:
     def keep(self, *names: str) -> bool:
         """Takes over old files without looking into them; False where one is not there: then none was taken."""
         old = [self.old / name for name in names]
-        if not all(name in self.known.files and file.is_file() for name, file in zip(names, old, strict=True)):
+        if not all(name in self.known.files for name in names):
+            return False
+        try:
+            sizes = [file.stat().st_size for file in old]
+        except FileNotFoundError:
             return False
         for name, file in zip(names, old, strict=True):
             link_file(self.new / name, file)
             self.files[name] = self.known.files[name]
-            self.bytes += file.stat().st_size
-            self.kept += 1
+        self.bytes += sum(sizes)
+        self.kept += len(names)
         return True
 
     def is_same(self) -> bool:
@@ -197,9 +201,11 @@ def place_file(new: Path, old: Path, body: bytes) -> bool:
 
 def link_file(new: Path, old: Path) -> None:
     """The same file under a second name; a copy with its time where the file system has no hard links."""
-    new.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(old, new)
+    except FileNotFoundError:  # Only the first file of a directory finds it missing.
+        new.parent.mkdir(parents=True)
+        link_file(new, old)
     except OSError:
         shutil.copy2(old, new)
 

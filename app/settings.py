@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         description="Address asked once a minute while rules and sender work: a watchdog alarms when it falls silent",
     )
     alert_seconds: float = Field(
-        default=1.0, ge=0.2, description="Seconds between two looks of the rules and of the sender"
+        default=0.5, ge=0.2, description="Seconds between two looks of the rules and of the sender"
     )
 
     @field_validator("log_level", "log_format", mode="before")

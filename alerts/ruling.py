@@ -61,15 +61,19 @@ class Ruler:
                 return []
             chain_ids = [state.chain.chain_id for state in list_chains(session)]
         told: list[str] = []
+        ruled: dict[int, datetime] = {}
         for chain_id in chain_ids:
             with writing(self._engine) as session:
                 watch = self._watch(session, chain_id)
                 told += [] if watch is None else self._rule_chain(watch)
             if watch is not None:  # Only now: what was not committed is looked at again.
                 self._remember(watch)
+                ruled[chain_id] = watch.read_until
         with writing(self._engine) as session:
-            watches = [self._watch(session, chain_id) for chain_id in chain_ids]
-            drafts = walk_digests(session, [watch for watch in watches if watch], self._rules)
+            watches = [watch for chain_id in ruled if (watch := self._watch(session, chain_id)) is not None]
+            for watch in watches:  # The chain may have moved on meanwhile: what it brought is in no alert yet.
+                watch.ruled_until = ruled[watch.chain.chain_id]
+            drafts = walk_digests(session, watches, self._rules)
             told += self._announce(session, drafts)
         self._seen = seen
         return told

@@ -33,13 +33,12 @@ def moved(press: Press, request: Request) -> Response | None:
 
 def copied(shelf: Shelf, request: Request) -> Response | None:
     """A published page instead of one that cannot be made; None where a copy must not or cannot stand in."""
-    path, query = request.scope["path"], request.scope["query_string"]
-    if request.method not in {"GET", "HEAD"}:
+    right = right_path(request.scope["path"])
+    copy = shelf.find(right, is_asking=bool(request.scope["query_string"]))
+    if copy is None or request.method not in {"GET", "HEAD"}:
         return None
-    copy = shelf.find(path, is_asking=bool(query))
-    if copy is None:
-        right = right_path(path)
-        return _lead_to(right, request) if right != path and shelf.find(right) is not None else None
+    if right != request.scope["path"]:
+        return _lead_to(right, request)
     sheet = Sheet(copy.body, HTML if copy.is_page else JSON)
     headers = {"ETag": sheet.etag, "Cache-Control": SHORT, COPY_HEADER: copy.told}
     if is_known(request, sheet):

@@ -11,7 +11,7 @@ NEEDS_SERVER = (
     "pages with a question in their address (?)",
     "/funds/{slug}/facts/{metric}/{block}",
     "/alerts/subscribe, /alerts/confirm, /alerts/manage",
-    "/api/v1/",
+    "/api/v1/, /openapi.json",
     "/healthz, /readyz",
 )
 """What no tree can hold: it depends on who asks what, or there is no end of it."""

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -74,18 +73,6 @@ class PastPage:
     digest: Annotated[str, "sha256 of the numbers of this page"]
 
 
-@dataclass(frozen=True)
-class NoDayPage:
-    """What is shown where a fund has no numbers of a day."""
-
-    style: Annotated[str, "path of the style sheet"]
-    icon: Annotated[str, "path of the icon"]
-    title: Annotated[str, "what is not there"]
-    message: Annotated[str, "why, and what there is"]
-    fund: Annotated[Link, "the fund as it stands now"]
-    nearest: Annotated[tuple[Link, ...], "the nearest days with numbers"]
-
-
 def days_of(edition: Edition, slug: str) -> FundDays | None:
     """The published days of a fund; None where there is no such fund."""
     places = edition.funds().get(slug)
@@ -117,8 +104,8 @@ def past_page(days: FundDays, day: str) -> PastPage | None:
         iso=day,
         is_settled=not open_reason,
         finality=_finality(open_reason, standing),
-        before=_day_link(fund.slug, days.before(day)),
-        after=_day_link(fund.slug, days.after(day)),
+        before=day_link(fund.slug, days.before(day)),
+        after=day_link(fund.slug, days.after(day)),
         replays=replays_of([place for place, _ in standing]),
         parts=tuple(_part(days, place, one, numbers[one.segment_id]) for place, one in standing),
         missing=tuple(place.segment.name for place in days.places if place.segment_id not in numbers),
@@ -146,7 +133,8 @@ def _digest(standing: Sequence[tuple[Place, PublishedDay]], numbers: Mapping[int
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def _day_link(slug: str, day: str) -> Link | None:
+def day_link(slug: str, day: str) -> Link | None:
+    """The way to a day; None for none."""
     return Link(format_day(day), day_path(slug, day)) if day else None
 
 
@@ -233,39 +221,6 @@ def _loss_note(rows: Sequence[EventRow], as_of: str) -> str:
     return f"{format_count(len(rows), 'fact')} up to {as_of}."
 
 
-def is_date(text: str) -> bool:
-    """True for a day of the calendar."""
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def no_day_page(days: FundDays, day: str) -> NoDayPage:
-    """What to say of a day without numbers: that there are none, and the nearest days that have some."""
-    fund = days.places[0].fund
-    links = [_day_link(fund.slug, one) for one in days.nearest(day)]
-    return NoDayPage(
-        style=STYLE,
-        icon=ICON,
-        title=f"No numbers of {format_day(day)}" if is_date(day) else f"{day} is no day of the calendar",
-        message=no_day_words(days, day),
-        fund=Link(fund.name, f"/funds/{fund.slug}"),
-        nearest=tuple(link for link in links if link is not None),
-    )
-
-
-def no_day_words(days: FundDays, day: str) -> str:
-    """Why there is no page, in words."""
-    name = days.places[0].fund.name
-    if not days.names:
-        return f"No number of {name} was computed yet."
-    span = f"Its numbers go from {format_day(days.names[0])} to {format_day(days.names[-1])}."
-    if not is_date(day):
-        return f"A day is written as YYYY-MM-DD, in UTC. {span}"
-    return f"Nothing was published of {name} for {format_day(day)}. {span}"
-
-
 def past_json(days: FundDays, day: str) -> dict[str, Any] | None:
     """The same day as JSON; intermediate values are on the fact pages. None where nothing was published of it."""
     standing = days.standing(day)
@@ -309,15 +264,4 @@ def _segment(days: FundDays, place: Place, one: PublishedDay, metrics: dict[str,
         "newest_losses": [
             event_row(row, place, assets.get(row.asset_id or 0)) for row in list(reversed(rows))[:MOST_LINES]
         ],
-    }
-
-
-def no_day_json(days: FundDays, day: str) -> dict[str, Any]:
-    """The same for the twin, as a problem document (RFC 9457)."""
-    return {
-        "type": "about:blank",
-        "title": "No numbers of that day",
-        "status": 404,
-        "detail": no_day_words(days, day),
-        "nearest": days.nearest(day),
     }

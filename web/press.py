@@ -38,8 +38,9 @@ from web.gaps import coverage_json, coverage_page
 from web.happened import fund_events_asked, fund_events_csv, fund_events_feed, fund_events_json, fund_events_page
 from web.history import history_csv, history_json, history_page
 from web.home import home_asked, home_page
+from web.nodays import no_day_json, no_day_page
 from web.origins import no_number, number_page, published_numbers
-from web.past import ICON, STYLE, days_of, no_day_json, no_day_page, past_json, past_page
+from web.past import ICON, STYLE, days_of, past_json, past_page
 from web.segments import closer_json, closer_paths
 from web.sources import status_page
 from web.templating import render

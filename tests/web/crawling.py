@@ -4,8 +4,7 @@ import html
 import re
 
 NO_NUMBERS = re.compile(r"\b(NaN|None|Infinity|inf|null|undefined)\b")
-SAID = re.compile(r"None recognised|None seen|None stated|None:|None at all|None known")
-NEVER = re.compile(r"\b(solvent|insured|guaranteed|healthy|AAA|risk-free)\b", re.IGNORECASE)
+SAID = re.compile(r"None recognised|None seen|None stated|None:|None at all|None known|undefined without")
 
 
 def text_of(page: str) -> str:

@@ -114,8 +114,9 @@ def test_a_question_in_the_address_is_said_to_be_unanswered(lost: Reader) -> Non
     assert "cannot answer what the address asks for" not in text_of(lost.get("/").text)
 
 
-def test_an_address_written_otherwise_leads_to_the_copy(lost: Reader) -> None:
-    answer = lost.get("/Funds//hostile/")
+@pytest.mark.parametrize("path", ["/Funds//hostile/", "/funds/hostile/", "//funds/hostile"])
+def test_an_address_written_otherwise_leads_to_the_copy(lost: Reader, path: str) -> None:
+    answer = lost.get(f"http://site{path}")
     assert (answer.status_code, answer.headers["location"]) == (308, "/funds/hostile")
 
 

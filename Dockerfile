@@ -1,4 +1,4 @@
-# One image for every command: docker run backstop [run | serve | db upgrade | …]
+# One image for every command: docker run backstop [run | serve | worker | db upgrade | …]
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /opt/backstop
 RUN python -m venv /opt/venv

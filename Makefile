@@ -46,8 +46,10 @@ check: $(DEV) ## The one gate: format, lint, types, import contracts, migrations
 	$(BIN)/python -m tests.rigs.schema_check
 	@$(MAKE) test
 
-bench: $(DEV) ## Measure calculator and indexer beside ceilings and peers (SIZE=200000 ROUNDS=1: a quick look; docs/benchmarks.md)
+bench: $(DEV) ## Measure calculator, alerts and indexer beside ceilings and peers (SIZE=200000 ROUNDS=1: a quick look; docs/benchmarks.md)
 	@$(BIN)/python -m benchmarks.solvency
+	@$(BIN)/python -m benchmarks.flapping
+	@$(BIN)/python -m benchmarks.alerts
 	@$(BIN)/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 format: $(DEV) ## Put the code into house style

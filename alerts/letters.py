@@ -1,17 +1,17 @@
 """What a mail says: for each purpose the subject, the template, and the words that go into it."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-
-import msgspec
 
 from alerts.channel import Links, Parcel
 from alerts.message import Change, FundLine, Message
 from alerts.rendering import Href, find_href, neutralise
 from ledger.kinds import DigestChoice, Purpose, Severity, TokenPurpose
 from ledger.numbers import format_duration, format_time
+from ledger.subscriptions import Wishes
 from ledger.tokens import LIFETIMES
 from ledger.words import SEVERITY_WORDS, event_words
 
@@ -49,15 +49,6 @@ class Group:
     title: str
     href: Href | None
     lines: tuple[str, ...]
-
-
-class Wishes(msgspec.Struct, frozen=True):
-    """What somebody asked to hear of; an empty tuple means all."""
-
-    funds: tuple[str, ...]
-    events: tuple[str, ...]
-    least: str
-    digest: str
 
 
 def write_letter(parcel: Parcel, *, attempt_time: datetime, picture: str = "") -> Letter:
@@ -107,7 +98,7 @@ def _write_alert(parcel: Parcel, attempt_time: datetime, picture: str) -> Letter
 
 
 def _write_question(parcel: Parcel) -> Letter:
-    wishes = msgspec.json.decode((parcel.detail or {})["wishes"], type=Wishes)
+    wishes = Wishes.of_json(json.loads((parcel.detail or {})["wishes"]))
     context = {
         **_links(parcel.links),
         "confirm": find_href(parcel.links.confirm, parcel.links.site),

@@ -31,10 +31,13 @@ LOOK_SECONDS = 10
 
 @dataclass(frozen=True)
 class Looked:
-    """What is remembered of a look at a chain: when all facts were gone through, by our clock, and the tip's time."""
+    """What is remembered of a look at a chain: when all facts were gone through, and where the next one begins.
+
+    `full_at` is by our clock; `until` is the chain's: its tip's time, or that of a fact that waits to be judged.
+    """
 
     full_at: datetime
-    tip_time: datetime
+    until: datetime
 
 
 class Ruler:
@@ -61,18 +64,19 @@ class Ruler:
                 return []
             chain_ids = [state.chain.chain_id for state in list_chains(session)]
         told: list[str] = []
-        ruled: dict[int, datetime] = {}
+        ruled: dict[int, Watch] = {}
         for chain_id in chain_ids:
             with writing(self._engine) as session:
                 watch = self._watch(session, chain_id)
                 told += [] if watch is None else self._rule_chain(watch)
             if watch is not None:  # Only now: what was not committed is looked at again.
                 self._remember(watch)
-                ruled[chain_id] = watch.read_until
+                ruled[chain_id] = watch
         with writing(self._engine) as session:
             watches = [watch for chain_id in ruled if (watch := self._watch(session, chain_id)) is not None]
             for watch in watches:  # The chain may have moved on meanwhile: what it brought is in no alert yet.
-                watch.ruled_until = ruled[watch.chain.chain_id]
+                before = ruled[watch.chain.chain_id]
+                watch.now, watch.tip_time = before.now, before.tip_time
             drafts = walk_digests(session, watches, self._rules)
             told += self._announce(session, drafts)
         self._seen = seen
@@ -80,7 +84,7 @@ class Ruler:
 
     def _rule_chain(self, watch: Watch) -> list[str]:
         looked = None if watch.follow() else self._last_look(watch)
-        after = watch.cursor.live_since if looked is None else looked.tip_time - RECENT
+        after = watch.cursor.live_since if looked is None else looked.until - RECENT
         told: list[str] = []
         for flip, place in walk_flips(watch):
             draft = draft_flip(flip, self._rules, watch.scene(place))
@@ -98,7 +102,8 @@ class Ruler:
     def _remember(self, watch: Watch) -> None:
         looked = self._last_look(watch)
         full_at = watch.wall_now if looked is None else looked.full_at
-        self._looked[watch.chain.chain_id] = Looked(full_at, watch.tip_time or watch.now)
+        until = watch.tip_time or watch.now
+        self._looked[watch.chain.chain_id] = Looked(full_at, min(until, watch.waiting_since or until))
 
     def _watch(self, session: Session, chain_id: int) -> Watch | None:
         """The chain, its cursor held; None before it has a clock: a recording of which no block was served."""

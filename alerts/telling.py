@@ -55,9 +55,11 @@ def _judged(watch: Watch, one: Happening, place: Place, shares: Shares) -> Happe
         if place.asset is None or one.row.asset_id != place.asset.id:
             return None
         balance = find_balance_before(watch.session, place, one.row.block_number)
-        if balance is None:
-            return None  # It may be known at the next look.
-        shares[key] = share_of(one.row, scale(balance.value_raw or 0, balance.decimals), place.asset)
+        if balance is None or balance.value_raw is None:
+            # It may be known at the next look, however far the tip has gone by then.
+            watch.waiting_since = min(watch.waiting_since or one.row.block_time, one.row.block_time)
+            return None
+        shares[key] = share_of(one.row, scale(balance.value_raw, balance.decimals), place.asset)
     share = shares[key]
     return None if share is None or share < Decimal(str(least)) else replace(one, share=share)
 

@@ -35,8 +35,8 @@ class Watch:
         self.chain, self.tip, self.tip_time = state.chain, state.tip, state.tip_time
         self.now, self.wall_now = now, wall_now
         self.book = Book(session, state.chain.chain_id, rules)
-        self.ruled_until: datetime | None = None
-        """Up to where the rules of this very look went, where that is known."""
+        self.waiting_since: datetime | None = None
+        """Chain time of the first fact that cannot be judged yet: the next look goes back to it."""
         self._metrics: dict[int, Mapping[str, Metric]] = {}
 
     @cached_property
@@ -62,9 +62,9 @@ class Watch:
     @property
     def read_until(self) -> datetime:
         """Chain time before which nothing more is waited for: the tip's while it moves, even if now is far ahead."""
-        is_still = self.tip_time is None or self.wall_now - self.cursor.moved_at >= STILL
-        until = self.now if is_still or self.tip_time is None else min(self.now, self.tip_time)
-        return until if self.ruled_until is None else min(until, self.ruled_until)
+        if self.tip_time is None or self.wall_now - self.cursor.moved_at >= STILL:
+            return self.now
+        return min(self.now, self.tip_time)
 
     def scene(self, place: Place | None) -> Scene:
         """A subject as it stands now, for a message."""

@@ -13,10 +13,11 @@ from alerts.catcher import MailCatcher
 from alerts.reach import Destination, UnreachableAddressError
 from alerts.signing import new_secret
 from app.alerting import Ways
+from app.failures import CommandError, Exit
 from app.settings import Settings
 from ledger.database import writing
 from ledger.kinds import DigestChoice
-from ledger.subscriptions import Wishes, add_webhook, enter_confirmed, find_webhook_by_address
+from ledger.subscriptions import Wishes, add_webhook, enter_confirmed, find_webhook_by_address, has_others
 from web.caught import CaughtCall, CaughtMail
 from web.edition import SubscribeConfig
 from web.inbox import HOOK
@@ -89,8 +90,17 @@ def demo_post(site: tuple[str, int]) -> Iterator[DemoPost]:
 
 
 def enter_reader(engine: Engine, now: datetime) -> None:
-    """A reader who wants everything, by mail and webhook, and the daily digest; a demo before may have entered it."""
+    """A reader who wants everything, by mail and webhook, and the daily digest; a demo before may have entered it.
+
+    Raises CommandError on a database with other readers: the demo would take their messages to its own mail server.
+    """
     with writing(engine) as session:
+        if has_others(session, READER):
+            raise CommandError(
+                "people subscribe in this database, and the demo would catch their messages: "
+                "leave out BACKSTOP_DATABASE_URL, or name a database of its own",
+                Exit.DATABASE,
+            )
         if find_webhook_by_address(session, WEBHOOK) is None:
             reader = enter_confirmed(session, READER, Wishes(digest=DigestChoice.DAILY), now=now)
             add_webhook(session, reader, WEBHOOK, new_secret(), now=now)

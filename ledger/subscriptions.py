@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any, Self, TypeVar
 
 import msgspec
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlmodel import Session, SQLModel, col
 
 from ledger.bulk import insert_rows
@@ -164,6 +164,15 @@ def enter_confirmed(session: Session, address: str, wishes: Wishes, *, now: date
     session.flush()
     set_wishes(session, endpoint, wishes)
     return endpoint
+
+
+def has_others(session: Session, address: str) -> bool:
+    """Whether anybody but this address and its webhooks is in the ledger: people, or channels of operators."""
+    mine = select(col(Endpoint.id)).where(col(Endpoint.address) == address, col(Endpoint.owner_id).is_(None))
+    others = exists().where(
+        col(Endpoint.id).not_in(mine), or_(col(Endpoint.owner_id).is_(None), col(Endpoint.owner_id).not_in(mine))
+    )
+    return session.execute(select(others)).scalar() is True
 
 
 def enable(endpoint: Endpoint, *, now: datetime) -> None:

@@ -260,9 +260,10 @@ def _sums(edition: Edition, rows: Iterable[EventRow]) -> list[Json]:
                     "asset": asset.symbol if asset else None,
                     "asset_address": asset.address if asset else None,
                     "count": one.count,
-                    "sum_raw": str(one.raw),
+                    "unknown": one.unknown,
+                    "sum_raw": str(one.raw) if one.largest else None,
                     "decimals": asset.decimals if asset else None,
-                    "sum": digits(one.raw, asset.decimals) if asset else None,
+                    "sum": digits(one.raw, asset.decimals) if asset and one.largest else None,
                 }
             )
     return found

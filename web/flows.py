@@ -51,7 +51,16 @@ def flow_table(edition: Edition, place: Place, rows: Sequence[EventRow]) -> Tabl
     body = [line(format_month(month), sums[month]) for month in sorted(sums, reverse=True)]
     total = {column: sum(month.get(column, 0) for month in sums.values()) for column in columns}
     note = f"{format_count(len(counted), 'flow')}; sums are exact and rounded only to be printed."
+    note += _left_out(place, rows)
     return Table("Inflows and outflows by month and source", heads, (*body, line("All months", total)), note)
+
+
+def _left_out(place: Place, rows: Sequence[EventRow]) -> str:
+    """What the sums do not hold, in words; empty where they hold everything."""
+    unknown = sum(row.amount_raw is None for row in rows)
+    others = len(rows) - unknown - len(_counted(place, rows))
+    told = f" {format_count(unknown, 'flow')} without a known amount not counted." if unknown else ""
+    return told + (f" {format_count(others, 'flow')} in other assets not counted." if others else "")
 
 
 def _column(row: EventRow, sign: int) -> str:

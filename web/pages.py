@@ -1,16 +1,13 @@
-"""The routes of pages and JSON twins, all of them reads; which pages there are, only the press knows."""
+"""The routes of pages and of the site's own health, all of them reads; which pages there are, only the press knows."""
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from web.press import FOREVER, HTML, Press, Sheet
-
-Slug = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]*$", max_length=100)]
-Metric = Annotated[str, Path(pattern="^[a-z0-9_]+$", max_length=100)]
 
 FRESH = "public, max-age=60, stale-while-revalidate=600"
 OVERDUE = timedelta(minutes=10)
@@ -38,11 +35,9 @@ def is_known(request: Request, sheet: Sheet) -> bool:
     return sheet.etag.removeprefix("W/") in named or "*" in named
 
 
-def create_router(press: Press) -> APIRouter:
-    """The JSON twins, which the API documents, and how the site itself stands."""
+def create_health_router(press: Press) -> APIRouter:
+    """How the site itself stands."""
     router = APIRouter()
-    add_fixed(router, press)
-    add_funds(router, press)
 
     @route(router, "/healthz", include_in_schema=False)
     def healthz() -> Response:
@@ -84,26 +79,3 @@ def route(router: APIRouter, *paths: str, include_in_schema: bool = True) -> Cal
         return endpoint
 
     return add
-
-
-def add_fixed(router: APIRouter, press: Press) -> None:
-    """Twins of pages without parameters."""
-
-    @route(router, "/funds.json", "/events.json", "/status.json", "/alerts/log.json")
-    def fixed_twin(request: Request) -> Response:
-        """A JSON twin of a page without parameters."""
-        return answer(press, request)
-
-
-def add_funds(router: APIRouter, press: Press) -> None:
-    """Twins of the pages of one fund."""
-
-    @route(router, "/funds/{slug}.json")
-    def fund_twin(request: Request, slug: Slug) -> Response:
-        """One fund with everything its page shows."""
-        return answer(press, request)
-
-    @route(router, "/funds/{slug}/facts/{metric}.json")
-    def number_twin(request: Request, slug: Slug, metric: Metric) -> Response:
-        """Where one number comes from."""
-        return answer(press, request)

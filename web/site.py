@@ -18,7 +18,7 @@ from web.edition import SiteConfig
 from web.frames import static_path
 from web.inbox import create_inbox_router
 from web.instead import copied, moved
-from web.pages import create_page_router, create_router
+from web.pages import create_health_router, create_page_router
 from web.press import HTML, Press
 from web.shelf import Shelf
 from web.subscribe import create_subscription_router
@@ -65,7 +65,7 @@ def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) 
     press = Press(engine, clock, chosen)
     shelf = None if chosen.published is None else Shelf(chosen.published)
     site = FastAPI(title="Backstop", docs_url=None, redoc_url=None, openapi_url=None)
-    site.include_router(create_router(press))
+    site.include_router(create_health_router(press))
     api = create_api_router(Counter(engine, clock, chosen))
     site.include_router(api)
     site.include_router(create_description_router(api, chosen.site_url))

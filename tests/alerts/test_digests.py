@@ -2,8 +2,14 @@
 
 from datetime import timedelta
 
+from alerts.digests import walk_digests
 from alerts.message import FundLine, Message
+from alerts.thresholds import load_rules
+from alerts.watch import Watch
+from ledger.alerts import list_cursors
+from ledger.database import reading
 from ledger.kinds import ChainStatus, DigestChoice, Role, SegmentStatus, SourceKind
+from ledger.pages import list_chains
 from tests.rigs.alert_ledger import DAY, HOUR, MINUTE, START, AlertLedger, plain
 
 DAILY, WEEKLY = "digest.daily", "digest.weekly"
@@ -234,3 +240,17 @@ def test_only_those_who_chose_it_get_a_digest(ledger: AlertLedger) -> None:
         chain.grow_for(DAY)
         ruler.rule()
     assert [name for name, _ in ledger.deliveries()] == [*["every-day"] * 7, "every-week"]
+
+
+def test_a_digest_waits_for_what_the_rules_have_not_seen_yet(lite: AlertLedger) -> None:
+    chain, _, ruler = lite.begin(after=10 * HOUR)
+    chain.grow_for(13 * HOUR)
+    ruler.rule()
+    chain.grow_for(2 * HOUR)  # Past midnight, and no rule has looked since.
+    with reading(lite.engine) as session:
+        (state,), (cursor,) = list_chains(session), list_cursors(session)
+        watch = Watch(session, state, cursor, load_rules(), now=lite.clock(), wall_now=lite.clock())
+        watch.now = watch.tip_time = START + 23 * HOUR
+        assert list(walk_digests(session, [watch], load_rules())) == []
+        watch.now = watch.tip_time = START + 25 * HOUR
+        assert [draft.message.event for draft in walk_digests(session, [watch], load_rules())] == [DAILY]

@@ -91,15 +91,21 @@ class Outbox:
         return states
 
 
+def timed(outbox: Outbox, *, kill_after: float | None = None) -> tuple[int, float]:
+    """The exit code of a sender, and the seconds it took."""
+    began = time.monotonic()
+    code = outbox.run(kill_after=kill_after)
+    return code, time.monotonic() - began
+
+
 def test_a_kill_at_any_moment_loses_nothing_and_what_comes_twice_has_one_id(
     database_url: str, catcher: int, seed: int
 ) -> None:
     outbox = Outbox(database_url, catcher, random.Random(seed))
     outbox.fill()
     outbox.order()
-    began = time.monotonic()
-    assert outbox.run() == 0
-    duration = time.monotonic() - began
+    code, duration = timed(outbox)
+    assert code == 0
     print(f"seed {seed}, an undisturbed sender takes {duration:.2f} s for {ALERTS_A_START * RECEIVERS} messages")
     kills = Counter[str]()
     planned = [*MOMENTS * KILLS_A_MOMENT, *["any"] * KILLS_AT_ANY_TIME]
@@ -108,7 +114,9 @@ def test_a_kill_at_any_moment_loses_nothing_and_what_comes_twice_has_one_id(
         while True:
             outbox.order()
             if moment == "any":
-                code = outbox.run(kill_after=outbox.dice.uniform(0.0, duration))
+                code, elapsed = timed(outbox, kill_after=outbox.dice.uniform(0.0, duration))
+                # A start that was slow for its own reasons says nothing of the next: most kills would come too late.
+                duration = min(duration, elapsed) if code == 0 else duration
             else:
                 # There is one claim for certain, and each moment of a delivery as often as there are deliveries.
                 most = 1 if moment == INSIDE_CLAIM else ALERTS_A_START * RECEIVERS

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ledger.database import open_engine
-from ledger.kinds import AlertEvent, Role
+from ledger.kinds import AlertEvent, Role, SourceKind
 from tests.rigs.alert_ledger import DAY, HOUR, MINUTE, AlertLedger, is_digest, plain
 from tests.rigs.databases import migrate
 
@@ -144,6 +144,23 @@ def test_a_withdrawal_is_told_when_the_balance_before_becomes_known(lite: AlertL
     fund.balance(1000, at=2)
     fund.balance(500)
     chain.grow()
+    ruler.rule()
+    assert lite.events().count(LARGE) == 1
+
+
+def test_a_withdrawal_is_told_although_the_tip_leapt_days_ahead_before_its_balance_was_read(lite: AlertLedger) -> None:
+    chain = lite.chain("replay", kind=SourceKind.SIMULATED)
+    fund, ruler, began = chain.fund(), lite.ruler(), lite.clock.now
+    chain.grow()
+    ruler.rule()
+    chain.grow(5)
+    fund.fact(Role.WITHDRAWAL, 500)
+    ruler.rule()
+    chain.grow_for(3 * DAY)
+    ruler.rule()
+    fund.balance(1000, at=2)
+    fund.balance(500, at=6)
+    lite.clock.now = began + MINUTE  # Far from the hour after which all facts are gone through again.
     ruler.rule()
     assert lite.events().count(LARGE) == 1
 

@@ -9,8 +9,10 @@ from sqlmodel import select
 from alerts.catcher import MailCatcher
 from alerts.reach import UnreachableAddressError
 from app.demo_post import READER, WEBHOOK, DemoPost, enter_reader
-from ledger.database import open_engine, reading
+from app.failures import CommandError
+from ledger.database import open_engine, reading, writing
 from ledger.kinds import EndpointStatus, Purpose
+from ledger.subscriptions import Wishes, enter_confirmed
 from ledger.tables import Delivery, Endpoint
 from tests.rigs.outbox_rows import NOW
 
@@ -28,6 +30,18 @@ def test_the_reader_is_entered_once_confirmed_and_its_webhook_is_pinged(
     engine.dispose()
     assert statuses == {READER: EndpointStatus.ACTIVE, WEBHOOK: EndpointStatus.UNCONFIRMED}
     assert orders == [Purpose.PING]
+
+
+def test_a_database_with_other_readers_is_refused_and_left_as_it_is(database_url: str) -> None:
+    engine = open_engine(database_url)
+    with writing(engine) as session:
+        enter_confirmed(session, "somebody@example.org", Wishes(), now=NOW)
+    with pytest.raises(CommandError, match="people subscribe in this database"):
+        enter_reader(engine, NOW)
+    with reading(engine) as session:
+        addresses = session.exec(select(Endpoint.address)).all()
+    engine.dispose()
+    assert addresses == ["somebody@example.org"]
 
 
 async def test_the_demos_webhook_is_its_own_site_whatever_the_name() -> None:

@@ -86,9 +86,10 @@ class SideSum(BaseModel):
     asset: str | None = Field(description="Symbol of the asset; null where it is not known.")
     asset_address: str | None = Field(description="Its address; null where it is not known.")
     count: int = Field(description="Facts summed.")
-    sum_raw: Raw = Field(description="Exact sum in smallest units.")
+    unknown: int = Field(description="Facts among them without an amount: the sum is a lower bound then.")
+    sum_raw: Raw | None = Field(description="Exact sum in smallest units; null where no fact has an amount.")
     decimals: int | None = Field(description="sum = sum_raw ÷ 10^decimals.")
-    sum: Digits | None = Field(description="The sum as an exact decimal; null where the asset is not known.")
+    sum: Digits | None = Field(description="The sum as an exact decimal; null where it or the asset is not known.")
 
 
 class Liquidations(BaseModel):

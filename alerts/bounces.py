@@ -11,6 +11,10 @@ from alerts.rendering import neutralise
 
 LARGEST_REPORT = 4_000_000
 """Bytes: a report may carry the whole mail it is about, chart included."""
+NESTING_TYPE = re.compile(rb"(?:multipart|message)/", re.I)
+MOST_NESTING_TYPES = 100
+"""Types named in a report whose parts may have parts: seven, where it carries the whole mail it is about. The parser
+goes into each by a call of its own, so thousands of them would exhaust the stack."""
 LONGEST_REASON = 300
 MESSAGE_ID = re.compile(r"msg_[0-9a-f]{32}", re.I)
 ENHANCED_STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
@@ -62,10 +66,12 @@ def read_bounce(raw: bytes) -> Bounce | None:
     """
     if len(raw) > LARGEST_REPORT:
         raise ValueError(f"a report of {len(raw):,} bytes is none that a mail server writes")
+    nesting = sum(1 for _ in NESTING_TYPE.finditer(raw))
+    if nesting > MOST_NESTING_TYPES:
+        raise ValueError(f"the parts of this mail cannot be told apart: {nesting:,} may have parts of their own")
     try:
         report = message_from_bytes(raw)
-    # Parts within parts within parts, or a boundary in pieces that have no order.
-    except (RecursionError, TypeError) as error:
+    except TypeError as error:  # A boundary in pieces that have no order.
         raise ValueError(f"the parts of this mail cannot be told apart: {error}") from error
     # Only parts of the report itself: a report that somebody forwards is his mail, no word of a server.
     parts = {part.get_content_type(): part for part in _children(report)}

@@ -1,4 +1,4 @@
-"""The routes of pages and of the site's own health, all of them reads; which pages there are, only the press knows."""
+"""The routes of pages and of how the site itself stands, all of them reads; the press knows which pages there are."""
 
 from collections.abc import Callable
 from datetime import timedelta

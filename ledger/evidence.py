@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, String, cast, exists, func, select
+from sqlalchemy import String, cast, exists, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col
 
 from ledger.kinds import Role
-from ledger.pages import EventRow, Place
+from ledger.pages import EventRow, Place, facts_of
 from ledger.tables import Alert, AlertEvidence, Block, Fact, Metric, RawLog
 
 
@@ -131,7 +131,7 @@ def last_final_numbers(
 
 def count_events(session: Session, segment_ids: Sequence[int], roles: Sequence[Role]) -> int:
     """How many facts of these roles there are."""
-    query = select(func.count()).select_from(Fact).where(*_facts_of(segment_ids, roles))
+    query = select(func.count()).select_from(Fact).where(*facts_of(segment_ids, roles))
     return session.execute(query).scalar() or 0
 
 
@@ -141,7 +141,7 @@ def latest_events(session: Session, segment_ids: Sequence[int], roles: Sequence[
     Where more are stored, those of the oldest block are left out: it may have been cut, and a fact is named by its
     place among the others of its transaction.
     """
-    query = select(*_EVENT_COLUMNS).where(*_facts_of(segment_ids, roles))
+    query = select(*_EVENT_COLUMNS).where(*facts_of(segment_ids, roles))
     newest = query.order_by(*(col(getattr(Fact, name)).desc() for name in _IN_ORDER)).limit(limit + 1)
     rows = [EventRow(*row) for row in session.execute(newest)]
     if len(rows) > limit:
@@ -156,14 +156,10 @@ def list_events_between(
     """Facts of one role of a segment with since ≤ block time < until, in order of block and log."""
     rows = session.execute(
         select(*_EVENT_COLUMNS)
-        .where(*_facts_of([place.segment_id], [role]), col(Fact.block_time) >= since, col(Fact.block_time) < until)
+        .where(*facts_of([place.segment_id], [role]), col(Fact.block_time) >= since, col(Fact.block_time) < until)
         .order_by(*(col(getattr(Fact, name)) for name in _IN_ORDER))
     )
     return [EventRow(*row) for row in rows]
-
-
-def _facts_of(segment_ids: Sequence[int], roles: Sequence[Role]) -> tuple[ColumnElement[bool], ...]:
-    return col(Fact.segment_id).in_(segment_ids), col(Fact.role).in_([str(role) for role in roles])
 
 
 def find_fact(session: Session, place: Place, row: EventRow) -> Fact | None:
@@ -206,7 +202,7 @@ def list_changes(session: Session, segment_ids: Sequence[int]) -> list[ChangeRow
     """Every fact about control, parameters and shutdowns, in order of time, block and log."""
     rows = session.execute(
         select(*(getattr(Fact, name) for name in ChangeRow._fields))
-        .where(*_facts_of(segment_ids, CHANGE_ROLES))
+        .where(*facts_of(segment_ids, CHANGE_ROLES))
         .order_by(*(col(getattr(Fact, name)) for name in _IN_ORDER))
     )
     return [ChangeRow(*row) for row in rows]

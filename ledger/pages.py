@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
-from sqlalchemy import Engine, and_, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, Engine, Integer, String, and_, column, func, select, true, values
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
@@ -111,17 +112,14 @@ def list_places(session: Session, fund_slug: str | None = None) -> list[Place]:
 
 def latest_metrics(session: Session, segment_ids: Sequence[int]) -> dict[int, dict[str, Metric]]:
     """Metrics of each segment at its greatest (day, as-of block), by name; segments never computed are absent."""
-    days = (
-        select(col(Metric.segment_id).label("segment_id"), func.max(col(Metric.day)).label("day"))
-        .where(col(Metric.segment_id).in_(segment_ids))
-        .group_by(col(Metric.segment_id))
-        .subquery()
-    )
+    numbers = _latest_numbers(session, segment_ids)
+    if not numbers:
+        return {}
+    # Handed back to the database as a table: of a list of pairs SQLite makes a scan of all metrics.
     latest = (
-        select(days.c.segment_id, days.c.day, func.max(col(Metric.as_of_number)).label("number"))
-        .join(days, and_(col(Metric.segment_id) == days.c.segment_id, col(Metric.day) == days.c.day))
-        .group_by(days.c.segment_id, days.c.day)
-        .subquery()
+        values(column("segment_id", Integer), column("day", String), column("number", BigInteger), name="latest")
+        .data(numbers)
+        .cte()
     )
     rows = session.scalars(
         select(Metric)
@@ -139,6 +137,20 @@ def latest_metrics(session: Session, segment_ids: Sequence[int]) -> dict[int, di
     for metric in rows:
         found.setdefault(metric.segment_id, {})[metric.name] = metric
     return found
+
+
+def _latest_numbers(session: Session, segment_ids: Sequence[int]) -> list[tuple[int, str, int]]:
+    """Segment, day and as-of block of the latest metrics: for each segment one step into an index, not its history."""
+    day, number = (
+        select(part)
+        .where(col(Metric.segment_id) == col(Segment.id))
+        .order_by(col(Metric.day).desc(), col(Metric.as_of_number).desc())
+        .limit(1)
+        .scalar_subquery()
+        for part in (col(Metric.day), col(Metric.as_of_number))
+    )
+    found = session.execute(select(col(Segment.id), day, number).where(col(Segment.id).in_(segment_ids)))
+    return [(segment_id, last, block) for segment_id, last, block in found if last is not None]
 
 
 def metric_history(session: Session, segment_id: int, name: str) -> list[Metric]:
@@ -199,16 +211,30 @@ def balance_series(session: Session, place: Place) -> list[Point]:
 _EVENT_COLUMNS = [getattr(Fact, name) for name in EventRow.__annotations__]
 
 
-def list_events(session: Session, segment_ids: Sequence[int], roles: Sequence[Role]) -> list[EventRow]:
-    """Facts of these roles in order of time, block and log."""
+def list_events(
+    session: Session, segment_ids: Sequence[int], roles: Sequence[Role], *, since: datetime | None = None
+) -> list[EventRow]:
+    """Facts of these roles in order of time, block and log; from a moment on, if said."""
+    query = select(*_EVENT_COLUMNS).where(*facts_of(segment_ids, roles))
+    if since is not None:
+        query = query.where(col(Fact.block_time) >= since)
     rows = session.execute(
-        select(*_EVENT_COLUMNS)
-        .where(col(Fact.segment_id).in_(segment_ids), col(Fact.role).in_([str(role) for role in roles]))
-        .order_by(
+        query.order_by(
             col(Fact.block_time), col(Fact.block_number), col(Fact.log_index), col(Fact.fact_no), col(Fact.segment_id)
         )
     )
     return [EventRow(*row) for row in rows]
+
+
+def facts_of(segment_ids: Sequence[int], roles: Sequence[Role]) -> tuple[ColumnElement[bool], ...]:
+    """The condition on facts of these segments and roles."""
+    return col(Fact.segment_id).in_(segment_ids), col(Fact.role).in_([str(role) for role in roles])
+
+
+def time_of_newest(session: Session, segment_ids: Sequence[int], roles: Sequence[Role], count: int) -> datetime | None:
+    """Block time of the fact of these roles that is the newest but `count`; None where there are no more than that."""
+    query = select(col(Fact.block_time)).where(*facts_of(segment_ids, roles))
+    return session.execute(query.order_by(col(Fact.block_time).desc()).offset(count).limit(1)).scalar()
 
 
 def readings_behind(session: Session, segment_id: int, number: int) -> list[Reading]:
@@ -294,25 +320,44 @@ def list_reorgs(session: Session, limit: int) -> list[Reorg]:
     return list(session.scalars(select(Reorg).order_by(col(Reorg.id).desc()).limit(limit)))
 
 
-def ledger_marker(session: Session) -> tuple[object, ...]:
-    """A value that changes when chains, funds, metrics or alerts do: what a cache of pages may be keyed by."""
-    chains = session.execute(
-        select(
-            col(Chain.chain_id),
-            col(Chain.head_number),
-            col(Chain.finalized_number),
-            col(Chain.status),
-            col(Chain.status_reason),
-            col(Cursor.hash),
-            col(Cursor.epoch),
-        )
-        .outerjoin(Cursor, col(Cursor.chain_id) == col(Chain.chain_id))
-        .order_by(col(Chain.chain_id))
+class Marker(NamedTuple):
+    """Changes when chains, funds, metrics or alerts do: what a cache of pages may be keyed by."""
+
+    chains: tuple[tuple[object, ...], ...]
+    funds: tuple[tuple[object, ...], ...]
+    computed: datetime | None
+    announced: int | None
+
+    @property
+    def numbers(self) -> tuple[object, ...]:
+        """Changes when something is computed, or taken back by a reorganisation, or a fund's file is another."""
+        return tuple((row[0], row[-1]) for row in self.chains), self.funds, self.computed
+
+
+# Asked at each request: made once, and by the connection, since no objects are wanted.
+_CHAIN_MARKS = (
+    select(
+        col(Chain.chain_id),
+        col(Chain.head_number),
+        col(Chain.finalized_number),
+        col(Chain.status),
+        col(Chain.status_reason),
+        col(Cursor.hash),
+        col(Cursor.epoch),  # Last: Marker.numbers takes it from there.
     )
-    funds = session.execute(select(col(Fund.slug), col(Fund.file_digest)).order_by(col(Fund.slug)))
-    computed = session.execute(select(func.max(col(Metric.computed_at)))).scalar()
-    announced = session.execute(select(func.max(col(Alert.id)))).scalar()
-    return (tuple(tuple(row) for row in chains), tuple(tuple(row) for row in funds), computed, announced)
+    .outerjoin(Cursor, col(Cursor.chain_id) == col(Chain.chain_id))
+    .order_by(col(Chain.chain_id))
+)
+_FUND_MARKS = select(col(Fund.slug), col(Fund.file_digest)).order_by(col(Fund.slug))
+_NEWEST = select(*(select(func.max(col(one))).scalar_subquery() for one in (Metric.computed_at, Alert.id)))
+
+
+def ledger_marker(session: Session) -> Marker:
+    """Where the ledger stands."""
+    connection = session.connection()
+    chains, funds = (tuple(tuple(row) for row in connection.execute(query)) for query in (_CHAIN_MARKS, _FUND_MARKS))
+    computed, announced = connection.execute(_NEWEST).one()
+    return Marker(chains, funds, computed, announced)
 
 
 def market_details(session: Session, segment_id: int) -> dict[str, dict[str, object]]:

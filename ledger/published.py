@@ -52,20 +52,12 @@ def list_days(session: Session, segment_ids: Sequence[int]) -> dict[int, dict[st
     return found
 
 
-def list_names(session: Session, segment_id: int) -> list[str]:
-    """Every metric ever published of a segment, in order: with them a day is found without reading the others."""
-    return sorted(
-        session.execute(select(col(Metric.name)).where(col(Metric.segment_id) == segment_id).distinct()).scalars()
-    )
-
-
-def day_metrics(session: Session, day: PublishedDay, names: Sequence[str]) -> dict[str, Metric]:
+def day_metrics(session: Session, day: PublishedDay) -> dict[str, Metric]:
     """The rows of that day, as-of block and method version, by name."""
     rows = session.scalars(
         select(Metric)
         .where(
             col(Metric.segment_id) == day.segment_id,
-            col(Metric.name).in_(names),
             col(Metric.day) == day.day,
             col(Metric.as_of_number) == day.number,
             col(Metric.method_version) == day.method_version,

@@ -15,9 +15,11 @@ from web.contexts import Frame
 from web.edition import Edition
 from web.feeds import NEVER
 from web.frames import frame
+from web.names import neat, neat_name
 from web.templating import render
 
 MOST_SHOWN, MOST_ENTRIES = 300, 100
+LONGEST_TITLE = 200
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ def _line(alert: Alert, retracted_at: datetime | None) -> AnnouncementLine:
         when=format_time(alert.happened_at),
         event=event_words(alert.event),
         severity=SEVERITY_WORDS[Severity(alert.severity)],
-        fund=str(said.get("fund_name", "")),
+        fund=neat_name(said["fund_name"]) if said.get("fund_name") else "",
         href=f"/funds/{alert.fund_slug}" if alert.fund_slug else "",
-        title=alert.title,
-        sentence=str(said.get("sentence", "")),
-        replay=str(said.get("replay", "")),
+        title=neat(alert.title, LONGEST_TITLE),
+        sentence=neat(str(said.get("sentence", ""))),
+        replay=neat(str(said.get("replay", "")), LONGEST_TITLE),
         retracted=retracted_at is not None,
         updated=iso if retracted_at is None else max(iso, iso_time(retracted_at)),
         key=alert.key,

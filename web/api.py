@@ -17,6 +17,7 @@ from web.edition import Edition, SourceState
 from web.evidence import LOSS_ROLES, sum_by_asset
 from web.figures import Figures
 from web.losses import count_liquidations
+from web.names import INVISIBLE
 from web.origins import MOST_READINGS, history_up_to, number_path, shown_metrics
 from web.severity import worst_first
 from web.sources import segment_holes
@@ -26,8 +27,9 @@ Json = dict[str, Any]
 
 
 def to_bytes(content: Json) -> bytes:
-    """Canonical JSON; raises ValueError for NaN and infinities, which are no JSON."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    """Canonical JSON, what cannot be seen written out; raises ValueError for NaN and infinities, which are no JSON."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return INVISIBLE.sub(lambda sign: json.dumps(sign[0])[1:-1], text).encode() + b"\n"
 
 
 def iso_or_none(time: datetime | None) -> str | None:

@@ -18,6 +18,7 @@ from web.edition import Edition
 from web.evidence import paged_facts
 from web.feeds import NEVER
 from web.frames import frame
+from web.names import LONGEST_NAME, neat, neat_name
 from web.permalinks import event_path, key_of, name_facts
 from web.segments import market_names
 from web.templating import render
@@ -73,7 +74,6 @@ class ChangesPage:
 
 def changes_page(edition: Edition) -> ChangesPage:
     """The newest changes."""
-    lines = change_lines(edition, edition.places)
     return ChangesPage(
         frame=frame(
             edition,
@@ -83,21 +83,26 @@ def changes_page(edition: Edition) -> ChangesPage:
             json_path="/changes.json",
             places=edition.places,
         ),
-        table=changes_table(lines, "Newest first; values as the contracts store them", limit=MOST_LINES),
+        table=newest_changes(
+            edition, edition.places, "Newest first; values as the contracts store them", limit=MOST_LINES
+        ),
     )
 
 
 def fund_changes(edition: Edition, places: Sequence[Place]) -> Table | None:
     """The newest changes of one fund; None where none was seen."""
-    lines = change_lines(edition, places)
-    return changes_table(lines, "Changes, newest first; values as the contracts store them", limit=MOST_OF_FUND, of="")
+    caption = "Changes, newest first; values as the contracts store them"
+    return newest_changes(edition, places, caption, limit=MOST_OF_FUND, of="")
 
 
-def changes_table(lines: Sequence[ChangeLine], caption: str, *, limit: int, of: str = "Fund") -> Table | None:
-    """A table of them; `of` heads the column of funds, empty: there is none."""
-    if not lines:
+def newest_changes(
+    edition: Edition, places: Sequence[Place], caption: str, *, limit: int, of: str = "Fund"
+) -> Table | None:
+    """A table of the newest; `of` heads the column of funds, empty: there is none. None where no change was seen."""
+    rows = list_changes(edition.session, [place.segment_id for place in places])
+    if not rows:
         return None
-    shown = lines[:limit]
+    shown = _lines(edition, places, rows, limit)
     fund = (Cell(of),) if of else ()
     heads = (Cell("When"), *fund, Cell("What"), Cell("Before"), Cell("After"), Cell("Evidence"))
     body = tuple(
@@ -111,14 +116,18 @@ def changes_table(lines: Sequence[ChangeLine], caption: str, *, limit: int, of: 
         )
         for line in shown
     )
-    note = f"The newest {len(shown)} of {format_count(len(lines), 'change')}." if len(lines) > len(shown) else ""
+    note = f"The newest {len(shown)} of {format_count(len(rows), 'change')}." if len(rows) > len(shown) else ""
     return Table(caption, heads, body, note)
 
 
 def change_lines(edition: Edition, places: Sequence[Place], *, limit: int | None = None) -> list[ChangeLine]:
     """Changes of these segments, newest first; only the newest so many, if said."""
+    return _lines(edition, places, list_changes(edition.session, [place.segment_id for place in places]), limit)
+
+
+def _lines(edition: Edition, places: Sequence[Place], rows: Sequence[ChangeRow], limit: int | None) -> list[ChangeLine]:
+    """Of all rows in order, since each sets aside what an earlier one set."""
     known = {place.segment_id: place for place in places}
-    rows = list_changes(edition.session, list(known))
     before, names, paged = values_before(rows), name_facts(rows, known), paged_facts(rows)
     shown = rows[::-1][:limit]
     concerned = {row.segment_id for row in shown if row.market}
@@ -154,8 +163,8 @@ def subject_of(row: ChangeRow) -> str:
     """What was changed: a parameter by its name, else what the event speaks of."""
     detail = row.detail or {}
     if "name" in detail:
-        return str(detail["name"]).replace("_", " ").capitalize()
-    event = str(detail.get("event", ""))
+        return neat_name(str(detail["name"]).replace("_", " ")).capitalize()
+    event = neat(str(detail.get("event", "")), LONGEST_NAME)
     return EVENTS.get(event, event) or ("Control" if row.role == Role.CONTROL else "Parameter")
 
 
@@ -178,7 +187,7 @@ def _line(  # One line of columns each.
         href=f"/funds/{place.fund.slug}#control",
         kind=kind_words(place.chain.kind),
         what=subject_of(row),
-        market=markets.get(row.market or "", shorten(row.market or "")),
+        market=markets.get(row.market or "", neat(shorten(row.market or ""), LONGEST_NAME)),
         before=_said(before),
         after=_said(value_of(row)),
         evidence=evidence_text(row, place.chain),
@@ -187,7 +196,7 @@ def _line(  # One line of columns each.
 
 
 def _said(value: str) -> str:
-    return "nobody" if value == NOBODY else value or NOT_KNOWN
+    return "nobody" if value == NOBODY else neat(value) or NOT_KNOWN
 
 
 def changes_json(edition: Edition) -> Json:

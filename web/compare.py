@@ -13,6 +13,7 @@ from web.details import detail_of, rows_of
 from web.edition import Edition
 from web.figures import Figures
 from web.frames import frame
+from web.names import neat_symbol
 from web.picking import LONGEST_SLUG, Groups, find_places, group_places, place_title, quoted
 from web.segments import source_text
 from web.severity import worst_day
@@ -152,9 +153,8 @@ def _composition(figures: Figures) -> ComparedCell:
 
 def _asset(row: Mapping[str, Any]) -> tuple[str, ...]:
     quantity, counted = finite(row.get("qty")), finite(row.get("counted"))
-    held = (
-        format_amount(quantity, str(row.get("symbol", ""))) if quantity is not None else f"{row.get('symbol')}: unknown"
-    )
+    symbol = neat_symbol(str(row.get("symbol", "")))
+    held = format_amount(quantity, symbol) if quantity is not None else f"{symbol}: unknown"
     cuts = [(word, finite(row.get(key))) for word, key in CUTS]
     told = ", ".join(f"{word} {'unknown' if value is None else format_fraction(value)}" for word, value in cuts)
     counts = "unknown" if counted is None else format_usd(counted, Rounding.DOWN)

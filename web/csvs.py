@@ -14,6 +14,7 @@ from ledger.tables import Metric
 from ledger.words import chain_title
 from web.edition import Edition
 from web.figures import Figures
+from web.names import tame
 from web.severity import worst_first
 from web.templating import NO_XML
 
@@ -72,7 +73,7 @@ def disarm(text: str | None) -> str | None:
     """The text so that no table program takes it for a formula."""
     if text is None:
         return None
-    text = NO_XML.sub("\ufffd", text)
+    text = NO_XML.sub("\ufffd", tame(text))
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
 
 

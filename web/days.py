@@ -8,7 +8,7 @@ from functools import cache, cached_property
 
 from ledger.kinds import ChainStatus, SegmentStatus
 from ledger.pages import EventRow, Place, list_events
-from ledger.published import PublishedDay, day_metrics, list_days, list_names
+from ledger.published import PublishedDay, day_metrics, list_days
 from ledger.tables import Chain, Metric, Segment
 from web.edition import Edition
 from web.evidence import LOSS_ROLES
@@ -25,7 +25,6 @@ class FundDays:
     def __init__(self, edition: Edition, places: Sequence[Place]) -> None:
         self.edition = edition
         self.places = [as_it_was(place) for place in places]
-        self._names: dict[int, list[str]] = {}
         self._numbers: dict[PublishedDay, dict[str, Metric]] = {}
         self._losses: dict[int, list[EventRow]] = {}
         self._markets: dict[int, Mapping[str, str]] = {}
@@ -107,13 +106,8 @@ class FundDays:
         """The numbers of a segment's day; page and twin ask once."""
         if one not in self._numbers:
             self._numbers = {kept: found for kept, found in self._numbers.items() if kept.day == one.day}
-            self._numbers[one] = self._load(one)
+            self._numbers[one] = day_metrics(self.edition.session, one)
         return self._numbers[one]
-
-    def _load(self, one: PublishedDay) -> dict[str, Metric]:
-        if one.segment_id not in self._names:
-            self._names[one.segment_id] = list_names(self.edition.session, one.segment_id)
-        return day_metrics(self.edition.session, one, self._names[one.segment_id])
 
     def losses(self, place: Place, one: PublishedDay) -> list[EventRow]:
         """Losses and payouts of a segment up to the block its day stands on, the oldest first."""

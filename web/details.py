@@ -15,6 +15,7 @@ from ledger.numbers import (
     format_usd,
 )
 from web.contexts import Cell, Table
+from web.names import neat, neat_symbol
 
 WORDS = {
     "qty": "Quantity",
@@ -49,6 +50,7 @@ _NAMES = ("account", "market", "asset", "address", "symbol", "hash", "digest", "
 _BLOCKS = ("block", "number")
 MAX_ROWS = 200
 MOST_COLUMNS = 8
+LONGEST_KEY = 80
 
 
 def detail_of(metric: Any) -> Mapping[str, Any]:
@@ -70,7 +72,7 @@ def word(key: str) -> str:
     """A key in words."""
     if key in WORDS:
         return WORDS[key]
-    text = key.removesuffix("_raw").removesuffix("_usd").replace("_", " ").strip()
+    text = neat(key.removesuffix("_raw").removesuffix("_usd").replace("_", " "), LONGEST_KEY)
     return text[:1].upper() + text[1:]
 
 
@@ -85,8 +87,15 @@ def cell(key: str, value: Any) -> Cell:
     number = None if key.startswith(_NAMES) else finite(value)
     if number is None:
         is_text = isinstance(value, str) and value.strip().lower() not in ("nan", "inf", "-inf", "infinity", "none")
-        return Cell(shorten(value), title=value if shorten(value) != value else "") if is_text else Cell(INVALID)
+        return _text(key, value) if is_text else Cell(INVALID)
     return Cell(_number(key, number), is_number=True, title=format_exact(number))
+
+
+def _text(key: str, value: str) -> Cell:
+    if key == "symbol":
+        return Cell(neat_symbol(value))
+    whole = neat(value)
+    return Cell(shorten(whole), title=whole if shorten(whole) != whole else "")
 
 
 def _joined(value: Any) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -71,12 +72,17 @@ def _open_table(_: object, tokens: Sequence[Token], index: int, *__: object) -> 
 
 def list_terms(folder: Path) -> list[Term]:
     """The glossary's entries."""
+    return list(_terms_of(load_document(folder, "glossary")))
+
+
+@lru_cache(maxsize=4)
+def _terms_of(glossary: str) -> tuple[Term, ...]:
     terms = []
-    for section in re.split(r"^## ", load_document(folder, "glossary"), flags=re.MULTILINE)[1:]:
+    for section in re.split(r"^## ", glossary, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
         found = dict(re.findall(rf"^({'|'.join(FIELDS)}): (.+)$", body, flags=re.MULTILINE))
         terms.append(Term(title.strip(), slug(title), found))
-    return terms
+    return tuple(terms)
 
 
 def find_term(folder: Path, metric: str) -> Term | None:

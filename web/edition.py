@@ -1,9 +1,7 @@
 """One consistent state of the ledger, from which pages, twins and feeds are made; what they share is asked once."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +14,8 @@ from ledger.pages import (
     ChainState,
     Place,
     assets_by_id,
-    latest_metrics,
     list_chains,
     list_coverage,
-    list_places,
     metric_history,
     prices_behind,
     readings_behind,
@@ -28,6 +24,8 @@ from ledger.tables import Asset, Chain, Coverage, Metric, Price, Reading
 from ledger.words import chain_title, kind_words
 from web.caught import Inbox
 from web.contexts import Replay
+from web.latest import Latest, load_latest
+from web.names import neat_asset, neat_chain, neat_places
 
 DOCS = Path(__file__).parent.parent / "docs"
 CURRENT_WITHIN = timedelta(minutes=30)  # METHOD M13: older than this is stale.
@@ -79,28 +77,37 @@ class SourceState:
 class Edition:
     """Everything the ledger says at one moment; lives as long as its session."""
 
-    def __init__(self, session: Session, clock: Clock, config: SiteConfig) -> None:
+    def __init__(self, session: Session, clock: Clock, config: SiteConfig, latest: Latest | None = None) -> None:
+        """`latest` is what somebody else has read from the same state of the ledger; None: it is read when needed."""
+        self._read = latest
         self.session = session
         self.clock = clock
         self.config = config
         self._histories: dict[tuple[int, str], list[Metric]] = {}
         self._readings: dict[tuple[int, int], list[Reading]] = {}
         self._prices: dict[tuple[int, int], list[tuple[Price, Asset]]] = {}
+        self.linked_blocks: dict[int, dict[str, set[int]]] = {}
+        """By segment, as origins found them: the blocks at which a number has a page that others link to."""
 
     @cached_property
     def places(self) -> list[Place]:
         """All segments."""
-        return list_places(self.session)
+        return neat_places(self.session)
+
+    @cached_property
+    def latest(self) -> Latest:
+        """What was computed last."""
+        return load_latest(self.session, self.places) if self._read is None else self._read
 
     @cached_property
     def metrics(self) -> dict[int, dict[str, Metric]]:
         """Latest metrics by segment and name."""
-        return latest_metrics(self.session, [place.segment_id for place in self.places])
+        return self.latest.metrics
 
     @cached_property
     def assets(self) -> dict[int, Asset]:
         """All assets."""
-        return assets_by_id(self.session)
+        return {key: neat_asset(asset) for key, asset in assets_by_id(self.session).items()}
 
     @cached_property
     def coverage(self) -> list[Coverage]:
@@ -110,7 +117,8 @@ class Edition:
     @cached_property
     def sources(self) -> list[SourceState]:
         """All chains a fund lives on."""
-        return [SourceState(state, self._lag(state)) for state in list_chains(self.session)]
+        states = (replace(state, chain=neat_chain(state.chain)) for state in list_chains(self.session))
+        return [SourceState(state, self._lag(state)) for state in states]
 
     def _lag(self, state: ChainState) -> timedelta | None:
         now = chain_now(state.chain, self.clock)
@@ -131,7 +139,8 @@ class Edition:
     def prices(self, chain_id: int, number: int) -> list[tuple[Price, Asset]]:
         """The last price of each asset of a chain not above a block."""
         if (chain_id, number) not in self._prices:
-            self._prices[chain_id, number] = prices_behind(self.session, chain_id, number)
+            found = prices_behind(self.session, chain_id, number)
+            self._prices[chain_id, number] = [(price, neat_asset(asset)) for price, asset in found]
         return self._prices[chain_id, number]
 
     def metrics_of(self, place: Place) -> dict[str, Metric]:
@@ -140,6 +149,10 @@ class Edition:
 
     def funds(self) -> dict[str, list[Place]]:
         """Segments by fund slug, in order of slugs."""
+        return self._funds
+
+    @cached_property
+    def _funds(self) -> dict[str, list[Place]]:
         found: dict[str, list[Place]] = {}
         for place in self.places:
             found.setdefault(place.fund.slug, []).append(place)
@@ -156,18 +169,10 @@ class Edition:
         """Version of the method behind the numbers; empty before any was computed."""
         return max((m.method_version for found in self.metrics.values() for m in found.values()), default="")
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """sha256 of every latest number and fund file."""
-        slugs = {place.segment_id: place.segment.slug for place in self.places}
-        numbers = [
-            [slugs[m.segment_id], m.name, m.day, m.as_of_hash, m.method_version, str(m.value), m.text, m.inputs_digest]
-            for found in self.metrics.values()
-            for m in found.values()
-        ]
-        files = sorted({(place.fund.slug, place.fund.file_digest) for place in self.places})
-        text = json.dumps([sorted(numbers, key=str), files], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return self.latest.digest
 
 
 def replays_of(places: list[Place]) -> tuple[Replay, ...]:

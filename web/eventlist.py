@@ -1,10 +1,11 @@
 """The page of events: losses and payouts of all funds, newest first, and liquidations by fund and month."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from ledger.kinds import Role
 from ledger.numbers import format_month
-from ledger.pages import EventRow, Place, list_events
+from ledger.pages import EventRow, Place, list_events, time_of_newest
 from web.contexts import Cell, EventLine, EventsPage, Table
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, event_lines
@@ -12,6 +13,8 @@ from web.frames import frame
 from web.losses import count_liquidations
 
 MOST_LINES = 200
+FACTS_OF_A_LINE, GROWTH = 2, 4
+"""So many are asked for at first for each line that is wanted, and so many times more where that was not enough."""
 
 
 def events_page(edition: Edition) -> EventsPage:
@@ -34,7 +37,25 @@ def events_page(edition: Edition) -> EventsPage:
 
 def last_events(edition: Edition) -> list[EventLine]:
     """Shortfalls, payouts, ADL and socialised losses of all funds, newest first."""
-    rows = list_events(edition.session, [place.segment_id for place in edition.places], LOSS_ROLES)
+    return _lines_since(edition, None)
+
+
+def newest_events(edition: Edition, count: int) -> list[EventLine]:
+    """The first so many of them, made of the newest days only: there may be years before those."""
+    ids = [place.segment_id for place in edition.places]
+    facts = count * FACTS_OF_A_LINE
+    while True:
+        oldest = time_of_newest(edition.session, ids, LOSS_ROLES, facts)
+        # A line may sum up a day, so days are taken whole.
+        since = oldest and oldest.replace(hour=0, minute=0, second=0, microsecond=0)
+        lines = _lines_since(edition, since)
+        if since is None or len(lines) >= count:
+            return lines[:count]
+        facts *= GROWTH
+
+
+def _lines_since(edition: Edition, since: datetime | None) -> list[EventLine]:
+    rows = list_events(edition.session, [place.segment_id for place in edition.places], LOSS_ROLES, since=since)
     return event_lines(rows, {place.segment_id: place for place in edition.places}, edition.assets)
 
 

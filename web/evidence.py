@@ -13,6 +13,7 @@ from ledger.pages import EventRow, Place
 from ledger.tables import Asset
 from ledger.words import kind_words, role_words
 from web.contexts import EventLine
+from web.names import LONGEST_NAME, neat
 from web.permalinks import Key, Named, event_anchor, event_path, key_of, name_facts
 
 LOSS_ROLES = (Role.SHORTFALL, Role.PAYOUT, Role.SOCIALISED_LOSS, Role.ADL)
@@ -152,4 +153,4 @@ def _concerned(rows: Sequence[EventRow], names: Mapping[str, str]) -> str:
     if len(found) > 1:
         return "several"
     one = next(iter(found))
-    return names.get(one, shorten(one))
+    return names.get(one) or neat(shorten(one), LONGEST_NAME)

@@ -24,6 +24,7 @@ from web.found import Found, find_event
 from web.frames import frame
 from web.happened import fact_row
 from web.losses import SIDES
+from web.names import LONGEST_NAME, neat
 from web.permalinks import Key, event_path, key_of
 
 MOST_ROWS = 300
@@ -125,7 +126,7 @@ def _sentence(edition: Edition, found: Found) -> str:
     amount = "an unknown amount" if row.amount_raw is None else amount
     said = SENTENCES.get(Role(row.role), role_words(row.role)).format(amount=amount)
     said = f"{change.what} was set to {change.after}" if change else said
-    market = found.markets.get(row.market or "", shorten(row.market or ""))
+    market = found.markets.get(row.market or "") or neat(shorten(row.market or ""), LONGEST_NAME)
     more = source_words(row.source).lower() if row.source else SIDES.get(row.side or "", row.side or "")
     detail = f" ({more})" if more else ""
     where = f"{place.fund.name}, market {market}" if market else place.fund.name
@@ -151,7 +152,7 @@ def _facts(edition: Edition, found: Found, fact: Fact) -> list[tuple[str, Link]]
     place, row = found.place, found.rows[0]
     chain, asset = place.chain, edition.assets.get(row.asset_id or 0)
     market = row.market or ""
-    market = f"{found.markets[market]} ({market})" if market in found.markets else market
+    market = f"{found.markets[market]} ({market})" if market in found.markets else neat(market)
     amount = amount_text(row.amount_raw, asset, exact=True) if row.amount_raw is not None or asset else ""
     lines = [
         ("What", Link(role_words(row.role), "")),
@@ -203,7 +204,7 @@ def _explored(place: Place, kind: str, key: str | None, text: str = "") -> Link:
     """A link to the chain's explorer; plain text where there is none or the chain is a recording's own."""
     explorer = place.chain.explorer.rstrip("/")
     is_there = place.chain.kind in (SourceKind.LIVE, SourceKind.RECORDED) and explorer.startswith("https://")
-    shown = text or key or ""
+    shown = text or neat(key or "")
     is_key = bool(key) and (kind != "address" or re.fullmatch(r"0x[0-9a-f]{40}", key or "") is not None)
     return Link(shown, f"{explorer}/{kind}/{key}" if is_there and is_key else "")
 
@@ -233,7 +234,7 @@ def _told(edition: Edition, found: Found, fact: Fact) -> list[Told]:
     return [
         Told(
             Link(
-                str(one.alert.message.get("sentence", one.alert.title)),
+                neat(str(one.alert.message.get("sentence", one.alert.title))),
                 f"/alerts/log#a{one.alert.id}" if one.alert.id in shown else "",
             ),
             format_time(one.alert.happened_at),
@@ -271,8 +272,8 @@ def _day_table(edition: Edition, found: Found) -> Table:
         (
             Cell(f"{row.block_time:%H:%M:%S}", href=event_path(name) if key_of(row) in paged else ""),
             Cell(amount_text(row.amount_raw, edition.assets.get(row.asset_id or 0), exact=True), is_number=True),
-            Cell(markets.get(row.market or "", shorten(row.market or "")) or "–", title=row.market or ""),
-            Cell(shorten(row.account or "") or "–", title=row.account or ""),
+            Cell(markets.get(row.market or "") or neat(shorten(row.market or "")) or "–", title=neat(row.market or "")),
+            Cell(neat(shorten(row.account or "")) or "–", title=neat(row.account or "")),
             Cell(evidence_text(row, place.chain), href=evidence_href(row, place.chain)),
         )
         for row in shown

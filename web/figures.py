@@ -7,8 +7,10 @@ from ledger.layers import has_fund
 from ledger.moments import moment
 from ledger.numbers import (
     INVALID,
+    NO_BREAK,
     Rounding,
     finite,
+    format_decimal,
     format_exact_value,
     format_value,
 )
@@ -18,9 +20,15 @@ from ledger.words import BAND_WORDS, data_words
 from web.catalogue import describe
 from web.contexts import Badge, Figure
 from web.edition import Edition
+from web.names import UNITS, neat, neat_symbol
 from web.words import NOT_COMPUTED, badge
 
 UNKNOWN = "unknown"
+OWN_UNITS = frozenset({"gross_balance"})
+"""Metrics in a fund's own token, whose symbol is their unit."""
+HUGE = 18
+"""Power of ten from which a number is shown by it."""
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 BOUND_WORDS = ("at least", "lower bound")
 FUND_METRICS = frozenset(
     {
@@ -74,7 +82,7 @@ class Figures:
         A page says so at once, whatever was computed before the chain stopped.
         """
         segment = self.place.segment
-        return segment.status_reason if segment.status == SegmentStatus.UNVERIFIED else ""
+        return neat(segment.status_reason) if segment.status == SegmentStatus.UNVERIFIED else ""
 
     def badge(self) -> Badge:
         """Published status; a segment that was never computed is Not computable, or No fund by its kind."""
@@ -95,7 +103,7 @@ class Figures:
         if metric is not None:
             return _each_once(metric)
         parts = (self.place.segment.status_reason, self.place.chain.status_reason)
-        return next((reason for reason in parts if reason), "" if not has_fund(self.place) else NOT_COMPUTED)
+        return neat(next((reason for reason in parts if reason), "" if not has_fund(self.place) else NOT_COMPUTED))
 
     def data(self) -> tuple[str, str]:
         """Data status in words, and its reason."""
@@ -103,10 +111,10 @@ class Figures:
         if self._halted:
             return data_words(DataStatus.UNVERIFIED), self._halted
         if metric is None and self.place.chain.status in (ChainStatus.UNREACHABLE, ChainStatus.HALTED):
-            return data_words(DataStatus.SOURCE_DOWN), self.place.chain.status_reason or NOT_COMPUTED
+            return data_words(DataStatus.SOURCE_DOWN), neat(self.place.chain.status_reason) or NOT_COMPUTED
         if metric is None:
-            return UNKNOWN, self.place.segment.status_reason or NOT_COMPUTED
-        return data_words(metric.text), metric.reason
+            return UNKNOWN, neat(self.place.segment.status_reason) or NOT_COMPUTED
+        return data_words(metric.text), neat(metric.reason)
 
     def as_of(self) -> str:
         """Block and time of the segment's numbers; empty before any."""
@@ -118,8 +126,8 @@ def _each_once(metric: Metric) -> str:
     """The stored reason, or its single reasons without the names of what lacks them where several share one."""
     reasons = (metric.detail or {}).get("reasons")
     if not isinstance(reasons, dict) or len(reasons) < 2:
-        return metric.reason
-    return "; ".join(dict.fromkeys(str(reason) for reason in reasons.values()))
+        return neat(metric.reason)
+    return neat("; ".join(dict.fromkeys(str(reason) for reason in reasons.values())))
 
 
 def band_word(band: object) -> str:
@@ -138,9 +146,10 @@ def as_of_words(metric: Metric, place: Place) -> str:
 def figure(metric: Metric, place: Place) -> Figure:
     """The figure of one stored row."""
     entry = describe(metric.name)
-    text, exact = _printed(metric, entry.rounding)
+    unit = unit_of(metric, place)
+    text, exact = _printed(metric, unit, entry.rounding)
     quality = metric.quality if text != INVALID else UNKNOWN
-    reason = metric.reason if text != INVALID else "the stored value is no finite number"
+    reason = neat(metric.reason) if text != INVALID else "the stored value is no finite number"
     if text == UNKNOWN and metric.name in FUND_METRICS and not has_fund(place):
         text = exact = "no fund"
         reason = reason or "there is no fund, by design"
@@ -149,18 +158,25 @@ def figure(metric: Metric, place: Place) -> Figure:
         title=entry.title,
         text=text,
         exact=exact,
-        unit=metric.unit,
+        unit=unit,
         as_of=as_of_words(metric, place),
         quality=UNKNOWN if text in (UNKNOWN, "no fund") else quality,
         reason=reason or (NOT_COMPUTED if text == UNKNOWN else ""),
-        interval=_interval(metric, entry.rounding),
+        interval=_interval(metric, unit, entry.rounding),
         href=f"/funds/{place.fund.slug}/facts/{metric.name}",
     )
 
 
-def _printed(metric: Metric, rounding: Rounding) -> tuple[str, str]:
+def unit_of(metric: Metric, place: Place) -> str:
+    """The unit as pages print it: a token that is called as one of our own units stays a token."""
+    symbol = neat_symbol(metric.unit)
+    is_own = metric.name in OWN_UNITS and place.asset is not None and symbol == neat_symbol(place.asset.symbol)
+    return symbol if is_own or metric.unit not in UNITS else metric.unit
+
+
+def _printed(metric: Metric, unit: str, rounding: Rounding) -> tuple[str, str]:
     """Short and full text of a value, of its words, or of not knowing."""
-    words = (metric.text or "").replace(">=", "≥").replace("<=", "≤")
+    words = neat(metric.text or "").replace(">=", "≥").replace("<=", "≤")
     if metric.name in ("status", "status_raw"):
         return _status_text(metric)
     if metric.name == "data_status":
@@ -173,7 +189,18 @@ def _printed(metric: Metric, rounding: Rounding) -> tuple[str, str]:
     if words.startswith(("≥", "≤")):
         return words, words
     bound = "at least " if _is_bound(metric) else ""
-    return bound + format_value(value, metric.unit, rounding), bound + format_exact_value(value, metric.unit)
+    return bound + _short(value, unit, rounding), bound + format_exact_value(value, unit)
+
+
+def _short(value: Decimal, unit: str, rounding: Rounding) -> str:
+    """As tables show it; what nobody can own, such as the largest number a contract can say, by its power of ten."""
+    power = value.adjusted()
+    if power < HUGE:
+        return format_value(value, unit, rounding)
+    size = f"{format_decimal(value.scaleb(-power), 2, rounding)}{NO_BREAK}×{NO_BREAK}10{str(power).translate(RAISED)}"
+    if unit == "usd":
+        return f"−${size[1:]}" if value < 0 else f"${size}"
+    return f"{size}×" if unit == "ratio" else f"{size}{NO_BREAK}{unit}"
 
 
 def _status_text(metric: Metric) -> tuple[str, str]:
@@ -190,9 +217,9 @@ def _is_bound(metric: Metric) -> bool:
     return is_marked or (metric.quality == "partial" and any(word in metric.reason.lower() for word in BOUND_WORDS))
 
 
-def _interval(metric: Metric, rounding: Rounding) -> str:
+def _interval(metric: Metric, unit: str, rounding: Rounding) -> str:
     ends = [finite(end) for end in (metric.ci_low, metric.ci_high)]
     if ends == [None, None]:
         return ""
-    low, high = (format_value(end, metric.unit, rounding) if isinstance(end, Decimal) else "?" for end in ends)
+    low, high = (_short(end, unit, rounding) if isinstance(end, Decimal) else "?" for end in ends)
     return f"{low} to {high}".replace("? to ", "up to ").replace(" to ?", " or more")

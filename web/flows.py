@@ -35,7 +35,11 @@ def flow_table(edition: Edition, place: Place, rows: Sequence[EventRow]) -> Tabl
         return None
     asset = edition.assets.get(place.segment.asset_id or 0)
     sums = month_sums(place, rows)
-    columns = sorted({column for month in sums.values() for column in month}, key=lambda name: _order(name, counted))
+    inflows = {source_words(source) for source in {row.source for row in counted if FLOW_SIGN[Role(row.role)] > 0}}
+    # Inflows first, then outflows, each by name.
+    columns = sorted(
+        {column for month in sums.values() for column in month}, key=lambda name: (name not in inflows, name)
+    )
     heads = (Cell("Month"), *(Cell(name, is_number=True) for name in columns), Cell("Change", is_number=True))
 
     def amount(raw: int | None) -> Cell:
@@ -67,9 +71,3 @@ def _column(row: EventRow, sign: int) -> str:
     if sign > 0:
         return source_words(row.source)
     return role_words(row.role)
-
-
-def _order(name: str, rows: Sequence[EventRow]) -> tuple[bool, str]:
-    """Inflows first, then outflows, each by name."""
-    inflows = {source_words(row.source) for row in rows if FLOW_SIGN[Role(row.role)] > 0}
-    return name not in inflows, name

@@ -21,6 +21,7 @@ from web.documents import load_document, render_markdown
 from web.edition import Edition
 from web.figures import FUND_METRICS, Figures
 from web.frames import frame
+from web.names import neat
 from web.picking import place_title
 from web.sources import segment_holes
 from web.words import NOT_COMPUTED
@@ -122,7 +123,11 @@ def _behind(edition: Edition) -> Table | None:
 
 def _unexplained(edition: Edition) -> Table | None:
     rows = tuple(
-        (_place_cell(edition, place), Cell(place.segment.status), Cell(place.segment.status_reason or NOT_COMPUTED))
+        (
+            _place_cell(edition, place),
+            Cell(place.segment.status),
+            Cell(neat(place.segment.status_reason) or NOT_COMPUTED),
+        )
         for place in edition.places
         if place.segment.status != SegmentStatus.OK
     )
@@ -191,11 +196,11 @@ def unknown_reasons(edition: Edition, place: Place) -> dict[str, list[str]]:
     """Why numbers of a segment are not fully known, each reason with the numbers that it stands behind."""
     metrics = edition.metrics_of(place)
     if not metrics:
-        return {f"unknown: {place.segment.status_reason or NOT_COMPUTED}": ["Every number"]}
+        return {f"unknown: {neat(place.segment.status_reason) or NOT_COMPUTED}": ["Every number"]}
     found: dict[str, list[str]] = {}
     for metric in sorted(metrics.values(), key=lambda one: describe(one.name).title):
         if is_missing(metric, place):
-            reason = f"{metric.quality}: {metric.reason or NOT_COMPUTED}"
+            reason = f"{metric.quality}: {neat(metric.reason) or NOT_COMPUTED}"
             found.setdefault(reason, []).append(describe(metric.name).title)
     return found
 

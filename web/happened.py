@@ -19,6 +19,7 @@ from web.evidence import LEAVING_ROLES, LOSS_ROLES, event_lines, sum_by_asset, s
 from web.feeds import NEVER, entry_id
 from web.frames import frame
 from web.losses import SIDES
+from web.names import LONGEST_NAME, neat
 from web.permalinks import key_of, name_facts, stem
 from web.segments import market_names
 from web.templating import render
@@ -147,7 +148,7 @@ def _day_line(
         kind=kind_words(place.chain.kind),
         what=_what(last, kind),
         amount=sums_text(sum_by_asset(rows), edition.assets),
-        who=names.get(who, shorten(who)) if len(concerned) == 1 else "several",
+        who=(names.get(who) or neat(shorten(who), LONGEST_NAME)) if len(concerned) == 1 else "several",
         count=len(rows),
         evidence=evidence_text(last, place.chain) if is_one else _day_evidence(rows, place),
         evidence_href=evidence_href(last, place.chain) if is_one else f"/funds/{place.fund.slug}/events.csv",

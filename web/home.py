@@ -12,10 +12,10 @@ from ledger.numbers import format_block, format_count, format_date
 from ledger.pages import Place, daily_values
 from ledger.tables import Metric
 from ledger.words import chain_title, kind_words
-from web.changes import change_lines, changes_table
+from web.changes import newest_changes
 from web.contexts import Count, EventLine, Frame, HomeRow, Link, Spark, Table
 from web.edition import Edition
-from web.eventlist import last_events
+from web.eventlist import newest_events
 from web.figures import Figures
 from web.filters import (
     Asked,
@@ -82,13 +82,11 @@ def _page(edition: Edition, asked: Asked, mistakes: Mistakes) -> HomePage:
         frame=frame(edition, "/", "Backstop", description=PURPOSE, json_path="/funds.json", places=edition.places),
         counts=_counts(edition),
         rows=tuple(_row(edition, entry, sparks) for entry in shown),
-        events=tuple(last_events(edition)[:LAST_EVENTS]),
+        events=tuple(newest_events(edition, LAST_EVENTS)),
         notices=tuple(notices(edition)),
         form=filter_form(asked, choices_of(entries), mistakes, count=len(shown), total=len(entries)),
         heads=table_heads(asked),
-        changes=changes_table(
-            change_lines(edition, edition.places), "Owners, implementations and parameters", limit=LAST_CHANGES
-        ),
+        changes=newest_changes(edition, edition.places, "Owners, implementations and parameters", limit=LAST_CHANGES),
     )
 
 
@@ -178,16 +176,16 @@ def _moment(metric: Metric, place: Place) -> str:
     return f"{metric.as_of_time:%H:%M} UTC" + (f", {format_block(metric.as_of_number)}" if has_block else "")
 
 
-def _sparks(edition: Edition, entries: Sequence[Entry]) -> dict[int, Spark | None]:
-    """Lines of 90 days up to each fund's own last numbers, by segment: one question for all of them."""
-    starts = {
-        entry.place.segment_id: f"{metric.as_of_time - timedelta(days=SPARK_DAYS):%Y-%m-%d}"
-        for entry in entries
-        for metric in list(entry.figures.metrics.values())[:1]
-        if has_fund(entry.place)
-    }
-    values = daily_values(edition.session, "gross_balance", list(starts), min(starts.values(), default=""))
-    return {
-        segment_id: spark({day: value for day, value in days.items() if day >= starts[segment_id]}, SPARK_TITLE)
-        for segment_id, days in values.items()
-    }
+def _sparks(edition: Edition, entries: Sequence[Entry]) -> Mapping[int, Spark | None]:
+    """Lines of 90 days up to each fund's own last numbers, by segment: one question for all funds of a day."""
+    drawn = edition.latest.sparks
+    starts: dict[str, list[int]] = {}
+    for entry in entries:
+        metric = next(iter(entry.figures.metrics.values()), None)
+        if metric is not None and has_fund(entry.place) and entry.place.segment_id not in drawn:
+            start = f"{metric.as_of_time - timedelta(days=SPARK_DAYS):%Y-%m-%d}"
+            starts.setdefault(start, []).append(entry.place.segment_id)
+    for start, segment_ids in starts.items():
+        values = daily_values(edition.session, "gross_balance", segment_ids, start)
+        drawn.update((one, spark(values.get(one, {}), SPARK_TITLE)) for one in segment_ids)
+    return drawn

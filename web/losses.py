@@ -10,6 +10,7 @@ from ledger.tables import Asset
 from web.contexts import Cell, EventLine, Table
 from web.edition import Edition
 from web.evidence import amount_text, event_lines, sum_by_asset, sum_text, sums_text
+from web.names import LONGEST_NAME, neat
 
 MOST_LINES = 150
 SIDES = {"debt": "debt repaid", "collateral": "collateral seized", "position": "position closed"}
@@ -67,8 +68,8 @@ def market_losses(rows: Sequence[EventRow], names: Mapping[str, str], assets: Ma
             for role in roles
         ]
         count = sum(len(group) for (name, _), group in found.items() if name == market)
-        label = names.get(market, shorten(market))
-        body.append((Cell(label, title=market), *cells, Cell(f"{count:,}", is_number=True)))
+        label = names.get(market) or neat(shorten(market), LONGEST_NAME)
+        body.append((Cell(label, title=neat(market)), *cells, Cell(f"{count:,}", is_number=True)))
     return Table("Losses by market", heads, tuple(body))
 
 

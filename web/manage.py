@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from ledger.kinds import EndpointStatus, Purpose
 from ledger.outbox import order, replay
-from ledger.pages import asking, list_places
+from ledger.pages import asking
 from ledger.subscriptions import (
     WebhookRefusedError,
     add_webhook,
@@ -29,6 +29,7 @@ from ledger.tables import Endpoint
 from web.api import to_bytes
 from web.desk import PRIVATE, Desk
 from web.edition import SubscribeConfig
+from web.names import neat_places
 from web.ownpage import OWN, Outcome, own_page
 from web.pages import route
 from web.posting import ACTING, SENDING, UNREADABLE, Filled, InAddress, Own
@@ -42,7 +43,7 @@ GONE = Outcome("That is not there any more")
 def save(desk: Desk, session: Session, owner: Endpoint, filled: Filled) -> Outcome:
     """Sets the wishes."""
     chosen = Chosen.of_form(filled)
-    wishes, mistakes = read_wishes(chosen, fund_names(list_places(session)))
+    wishes, mistakes = read_wishes(chosen, fund_names(neat_places(session)))
     if mistakes:
         return Outcome(mistakes=mistakes, chosen=chosen)
     set_wishes(session, owner, wishes)

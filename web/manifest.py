@@ -12,6 +12,7 @@ NEEDS_SERVER = (
     "/funds/{slug}/facts/{metric}/{block}",
     "/alerts/subscribe, /alerts/confirm, /alerts/manage",
     "/api/v1/, /openapi.json",
+    "/og/{slug}.png",
     "/healthz, /readyz",
 )
 """What no tree can hold: it depends on who asks what, or there is no end of it."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from ledger.evidence import last_final_numbers, metrics_at, nearest_numbers
 from ledger.moments import block_words, is_made_up, shorten
-from ledger.numbers import finite, format_exact, format_exact_value, format_time, scale
+from ledger.numbers import finite, format_exact, format_time, scale
 from ledger.pages import Place
 from ledger.tables import Metric, Reading
 from web.catalogue import describe, readings_of
@@ -14,6 +14,7 @@ from web.documents import find_section, find_term
 from web.edition import Edition
 from web.figures import figure
 from web.frames import frame
+from web.names import neat
 from web.severity import worst_first
 from web.sparks import spark
 
@@ -59,8 +60,10 @@ def history_up_to(edition: Edition, metric: Metric) -> list[Metric]:
 
 def published_blocks(edition: Edition, place: Place) -> dict[str, set[int]]:
     """As-of blocks at which a number has a page that others link to, by metric."""
-    found = last_final_numbers(edition.session, place.segment_id, KEY_METRICS, days=PUBLISHED_DAYS)
-    return {name: set(days.values()) for name, days in found.items()}
+    if place.segment_id not in edition.linked_blocks:
+        found = last_final_numbers(edition.session, place.segment_id, KEY_METRICS, days=PUBLISHED_DAYS)
+        edition.linked_blocks[place.segment_id] = {name: set(days.values()) for name, days in found.items()}
+    return edition.linked_blocks[place.segment_id]
 
 
 def published_numbers(edition: Edition) -> list[str]:
@@ -151,7 +154,7 @@ def _facts(metric: Metric, place: Place) -> list[tuple[str, str]]:
         ("Window", f"{metric.window_days:g} days" if metric.window_days is not None else ""),
         ("Observations", f"{metric.n_obs:,}" if metric.n_obs is not None else ""),
         ("Events", f"{metric.n_events:,}" if metric.n_events is not None else ""),
-        ("Quality", metric.quality + (f": {metric.reason}" if metric.reason else "")),
+        ("Quality", metric.quality + (f": {neat(metric.reason)}" if metric.reason else "")),
         ("Method version", metric.method_version),
         ("Digest of the inputs", metric.inputs_digest),
     ]
@@ -180,7 +183,7 @@ def _readings(edition: Edition, place: Place, metric: Metric) -> Table | None:
 
 def _reading(row: Reading, edition: Edition) -> tuple[Cell, ...]:
     asset = edition.assets.get(row.asset_id or 0)
-    raw = Cell(f"unknown: {row.error or 'no answer'}")
+    raw = Cell(f"unknown: {neat(row.error or 'no answer')}")
     value = Cell("unknown")
     if row.value_raw is not None:
         raw = Cell(str(row.value_raw), is_number=True)
@@ -189,7 +192,7 @@ def _reading(row: Reading, edition: Edition) -> tuple[Cell, ...]:
     subject = f" {shorten(row.subject)}" if row.subject else ""
     return (
         Cell(row.name.replace("_", " ") + subject, title=row.subject),
-        Cell(_call(row.call), title=row.call),
+        Cell(_call(row.call), title=neat(row.call)),
         Cell(shorten(row.contract), title=row.contract),
         Cell(f"{row.block_number}", is_number=True),
         raw,
@@ -228,7 +231,7 @@ def _prices(edition: Edition, place: Place, metric: Metric) -> Table | None:
 
 
 def _price_text(raw: int | None, decimals: int, error: str | None) -> str:
-    return f"unknown: {error or 'no answer'}" if raw is None else format_exact(scale(raw, decimals))
+    return f"unknown: {neat(error or 'no answer')}" if raw is None else format_exact(scale(raw, decimals))
 
 
 def _history(history: Sequence[Metric], place: Place, published: Collection[int]) -> Table | None:
@@ -239,9 +242,7 @@ def _history(history: Sequence[Metric], place: Place, published: Collection[int]
     body = []
     for row in shown:
         printed = figure(row, place)
-        exact = (
-            format_exact_value(row.value, row.unit) if finite(row.value) is not None and row.value is not None else ""
-        )
+        exact = printed.exact if finite(row.value) is not None else ""
         body.append(
             (
                 Cell(row.day),

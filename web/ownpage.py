@@ -10,11 +10,11 @@ from sqlmodel import Session
 from ledger.kinds import DeliveryState, EndpointStatus, Purpose
 from ledger.numbers import format_time
 from ledger.outbox import LogRow, list_attempts
-from ledger.pages import list_places
 from ledger.subscriptions import MOST_WEBHOOKS, key_of, list_mutes, list_webhooks, wishes_of
 from ledger.tables import Endpoint
 from web.contexts import Button, Link, ManagePage, OwnLine
 from web.desk import Desk
+from web.names import neat_places
 from web.wishes import Chosen, Mistakes, fund_names, printable, wish_form
 
 OWN = "/alerts/manage"
@@ -52,7 +52,7 @@ def own_button(text: str, do: str, token: str, **fields: str) -> Button:
 
 def own_page(desk: Desk, session: Session, owner: Endpoint, *, token: str, said: Outcome) -> ManagePage:
     """The page of whoever bears the token."""
-    places = list_places(session)
+    places = neat_places(session)
     webhooks = list_webhooks(session, owner)
     has_messages = owner.status == EndpointStatus.ACTIVE
     toggle = ("Send no more mails", "stop") if has_messages else ("Send mails again", "resume")

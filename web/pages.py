@@ -7,10 +7,12 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
-from web.press import FOREVER, HTML, Press, Sheet
+from web.press import FOREVER, HTML, PNG, Press, Sheet
 
 FRESH = "public, max-age=60, stale-while-revalidate=600"
 OVERDUE = timedelta(minutes=10)
+LEAST_PACKED = 1024
+"""Bytes: what is smaller travels as it is."""
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Response])
 
 
@@ -26,7 +28,12 @@ def answer(press: Press, request: Request) -> Response:
         return Response(status_code=304, headers=headers)
     if sheet.media_type != HTML and not sheet.is_static:
         headers["Access-Control-Allow-Origin"] = "*"
-    return Response(sheet.body, media_type=sheet.media_type, headers=headers)
+    if len(sheet.body) < LEAST_PACKED or sheet.media_type == PNG:
+        return Response(sheet.body, media_type=sheet.media_type, headers=headers)
+    headers["Vary"] = "Accept-Encoding"
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(sheet.body, media_type=sheet.media_type, headers=headers)
+    return Response(sheet.packed, media_type=sheet.media_type, headers={**headers, "Content-Encoding": "gzip"})
 
 
 def is_known(request: Request, sheet: Sheet) -> bool:
@@ -61,11 +68,11 @@ def create_page_router(press: Press) -> APIRouter:
     """Every page, feed and file that the press knows, by its path; it stands last, for it takes what others left."""
     router = APIRouter()
 
-    @route(router, "/{path:path}", include_in_schema=False)
     def page(request: Request) -> Response:
-        """Whatever the press has under that path."""
         return answer(press, request)
 
+    # A plain route: what FastAPI does about parameters costs as much as finding the page, and there are none.
+    router.add_route("/{path:path}", page, methods=["GET"], include_in_schema=False)
     return router
 
 

@@ -1,10 +1,13 @@
 """From a path to the bytes behind it: one table of pages, whether they are served or published as files."""
 
+import gzip
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 
 from sqlalchemy import Engine
@@ -38,6 +41,7 @@ from web.gaps import coverage_json, coverage_page
 from web.happened import fund_events_asked, fund_events_csv, fund_events_feed, fund_events_json, fund_events_page
 from web.history import history_csv, history_json, history_page
 from web.home import home_asked, home_page
+from web.latest import Latest
 from web.nodays import no_day_json, no_day_page
 from web.origins import no_number, number_page, published_numbers
 from web.past import ICON, STYLE, days_of, past_json, past_page
@@ -56,6 +60,7 @@ XML = "application/xml; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 SVG = "image/svg+xml"
 PNG = "image/png"
+GZIP_LEVEL = 6
 STATIC_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -74,10 +79,15 @@ class Sheet:
     headers: Mapping[str, str] = field(default_factory=dict)
     """What this page says otherwise than the others do."""
 
-    @property
+    @cached_property
     def etag(self) -> str:
         """Changes with every byte; weak, since it is the same page when compressed on the way."""
         return f'W/"{sha256(self.body).hexdigest()[:32]}"'
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The body as gzip; made once, for it takes longer than finding the page."""
+        return gzip.compress(self.body, GZIP_LEVEL, mtime=0)
 
 
 def _html(template: str, page: object) -> Sheet | None:
@@ -256,13 +266,36 @@ def _evidence_paths(edition: Edition) -> list[str]:
     return [*tables, *(path for page in linked for path in (page, f"{page}.json"))]
 
 
+class Turns:
+    """Those who want the same wait for the one who makes it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """One at a time."""
+        with self._lock:
+            turn = self._turns.setdefault(name, threading.Lock())
+        try:
+            with turn:
+                yield
+        finally:
+            self._turns.pop(name, None)  # Whoever waits holds it already.
+
+
 @dataclass
 class Stock:
     """What was made of one state of the ledger."""
 
     state: object = None
+    numbers: object = None
+    """The part of the state that `latest` hangs on: a new block leaves it as it is."""
+    latest: Latest | None = None
     sheets: dict[str, Sheet] = field(default_factory=dict)
     frame: Frame | None = None
+    turns: Turns = field(default_factory=Turns)
 
 
 class Press:
@@ -284,29 +317,37 @@ class Press:
         if with_no_ledger is not None:
             return with_no_ledger
         with asking(self._engine) as session:
+            stock = self._kept(session)
             if query and (path in ASKED or FUND_EVENTS.fullmatch(path)):
                 # Not kept: anyone can think of questions.
-                return ask_page(Edition(session, self._clock, self._config), path, query)
-            kept = self._kept(session).sheets
-            if path not in kept:
-                made = make_sheet(Edition(session, self._clock, self._config), path)
-                if made is None or made.code != 200:
-                    return made  # Not kept: anyone can think of paths that do not exist.
-                kept[path] = made
-            return kept[path]
+                return ask_page(self._edition(session, stock), path, query)
+            if path in stock.sheets:
+                return stock.sheets[path]
+            with stock.turns.of(path):
+                found = stock.sheets.get(path) or make_sheet(self._edition(session, stock), path)
+                if found is not None and found.code == 200:  # Anyone can think of paths that do not exist.
+                    stock.sheets[path] = found
+                return found
 
     def frame(self, session: Session) -> Frame:
         """What stands around pages that are made for one reader; path and title are theirs to replace."""
         kept = self._kept(session)
         if kept.frame is None:
-            kept.frame = frame(Edition(session, self._clock, self._config), "", "")
+            kept.frame = frame(self._edition(session, kept), "", "")
         return kept.frame
 
+    def _edition(self, session: Session, stock: Stock) -> Edition:
+        with stock.turns.of("what was computed last"):
+            edition = Edition(session, self._clock, self._config, stock.latest)
+            stock.latest = edition.latest
+        return edition
+
     def _kept(self, session: Session) -> Stock:
-        state = (ledger_marker(session), f"{self._clock():%Y-%m-%dT%H:%M}")
+        marker, minute = ledger_marker(session), f"{self._clock():%Y-%m-%dT%H:%M}"
+        state, numbers = (marker, minute), (marker.numbers, minute)
         with self._lock:
             if state != self._stock.state:
-                self._stock = Stock(state)
+                self._stock = Stock(state, numbers, self._stock.latest if numbers == self._stock.numbers else None)
             return self._stock
 
     @property

@@ -1,14 +1,16 @@
 """create_site(): routes, security headers, and error pages that say what happened and what to do."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ledger.clock import Clock
 from ledger.errors import LedgerError
@@ -18,8 +20,8 @@ from web.edition import SiteConfig
 from web.frames import static_path
 from web.inbox import create_inbox_router
 from web.instead import copied, moved
-from web.pages import create_health_router, create_page_router
-from web.press import HTML, Press
+from web.pages import LEAST_PACKED, create_health_router, create_page_router
+from web.press import GZIP_LEVEL, HTML, Press
 from web.shelf import Shelf
 from web.subscribe import create_subscription_router
 from web.templating import render
@@ -59,6 +61,26 @@ MESSAGES = {
 }
 
 
+class Guard:
+    """Puts the security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, *, is_encrypted: bool) -> None:
+        self._app = app
+        self._headers = HEADERS | ({"Strict-Transport-Security": HSTS} if is_encrypted else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes everything on; only the start of an answer is changed."""
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
 def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) -> FastAPI:
     """The site over a ledger; it only reads, subscriptions aside. `clock` says what now is for live chains."""
     chosen = config or SiteConfig()
@@ -74,16 +96,9 @@ def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) 
     if chosen.inbox is not None:
         site.include_router(create_inbox_router(desk, chosen.inbox))
     site.include_router(create_page_router(press))
-    site.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=6)
-
-    @site.middleware("http")
-    async def guard(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await proceed(request)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        if chosen.site_url.startswith("https://"):
-            response.headers["Strict-Transport-Security"] = HSTS
-        return response
+    # Answers that are made for one reader; kept pages are packed once (Sheet.packed).
+    site.add_middleware(GZipMiddleware, minimum_size=LEAST_PACKED, compresslevel=GZIP_LEVEL)
+    site.add_middleware(Guard, is_encrypted=chosen.site_url.startswith("https://"))
 
     @site.exception_handler(HTTPException)
     async def refuse(request: Request, error: Exception) -> Response:

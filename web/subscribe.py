@@ -11,12 +11,13 @@ from starlette.exceptions import HTTPException
 from ledger.database import writing
 from ledger.kinds import TokenPurpose
 from ledger.numbers import format_time
-from ledger.pages import asking, list_places
+from ledger.pages import asking
 from ledger.subscriptions import ask_confirmation, ask_link, confirm, disable, find_bearer, mute, wishes_asked
 from ledger.tables import Endpoint
 from web.contexts import AlertsPage, Button
 from web.desk import Desk
 from web.manage import add_own_page
+from web.names import neat_places
 from web.ownpage import own_button, own_link
 from web.pages import FRESH, answer, route
 from web.posting import ACTING, SENDING, Filled, InAddress, Own, read_filled
@@ -91,7 +92,7 @@ def take_wishes(desk: Desk, filled: Filled) -> Response:
     chosen = Chosen.of_form(filled)
     address, wrong_address = read_address(chosen.address)
     with asking(desk.engine) as session:
-        wishes, wrong_wishes = read_wishes(chosen, fund_names(list_places(session)))
+        wishes, wrong_wishes = read_wishes(chosen, fund_names(neat_places(session)))
         if wrong_address or wrong_wishes:
             page = offer(desk, session, chosen, mistakes=wrong_address + wrong_wishes)
             return desk.answer("alerts.html", page, 422)
@@ -114,7 +115,7 @@ def take_address(desk: Desk, filled: Filled) -> Response:
 def offer(desk: Desk, session: Session, chosen: Chosen, *, mistakes: Mistakes = ()) -> AlertsPage:
     """The page of what can be had, with what was chosen."""
     around = desk.frame(session, "/alerts", "Alerts")
-    return fill_page(around, list_places(session), desk.config, chosen, mistakes=mistakes)
+    return fill_page(around, neat_places(session), desk.config, chosen, mistakes=mistakes)
 
 
 def add_confirmation(router: APIRouter, desk: Desk) -> None:
@@ -127,7 +128,7 @@ def add_confirmation(router: APIRouter, desk: Desk) -> None:
         with asking(desk.engine) as session:
             endpoint = find_bearer(session, token, now=desk.now, purpose=TokenPurpose.CONFIRM)
             wishes = wishes_asked(session, token, now=desk.now)
-            names = fund_names(list_places(session))
+            names = fund_names(neat_places(session))
         if endpoint is None or wishes is None:
             return desk.gone(path)
         return desk.step(
@@ -197,7 +198,7 @@ def muted_words(session: Session, fund: str) -> str:
     """Of which fund, as a sentence goes on; nothing for all of them. Answers 404 to a fund that is none."""
     if not fund:
         return ""
-    names = fund_names(list_places(session))
+    names = fund_names(neat_places(session))
     if fund not in names:
         raise HTTPException(404)
     return f" about {names[fund]}"

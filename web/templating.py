@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ledger.words import DISCLAIMER
+from web.names import tame
 from web.words import PURPOSE
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -22,12 +23,18 @@ def environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     made.globals.update(disclaimer=DISCLAIMER, purpose=PURPOSE)
     return made
+
+
+def _finalize(value: Any) -> Any:
+    """Whatever is printed is without what cannot be seen, so no template can forget it."""
+    return tame(value) if type(value) is str else value
 
 
 def render(template: str, **context: Any) -> bytes:

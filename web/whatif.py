@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Annotated, Any
 
 from ledger.layers import after_fund, has_fund
@@ -156,7 +156,8 @@ def make_move(edition: Edition, place: Place, move: Decimal) -> Move:
 
 def _cents(number: float) -> Decimal:
     """As published stresses are kept: the nearest cent, without a minus zero."""
-    return Decimal(repr(number)).quantize(Decimal("0.01")) + 0
+    with localcontext(prec=120):  # A contract may answer with the largest number there is.
+        return Decimal(repr(number)).quantize(Decimal("0.01")) + 0
 
 
 def _figures(figures: Figures, loss: float, usable: float) -> tuple[Figure, ...]:

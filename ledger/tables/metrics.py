@@ -14,7 +14,10 @@ class Metric(SQLModel, table=True):
     """One published number of a segment's day under one method version; rows of a final day are never touched again."""
 
     __tablename__ = "metric"
-    __table_args__ = (Index("metric_series", "segment_id", "name", "day"),)
+    __table_args__ = (
+        Index("metric_day", "segment_id", "day", "as_of_number"),
+        Index("metric_computed", "computed_at"),
+    )
     segment_id: int = Field(primary_key=True, foreign_key="segment.id", sa_column_kwargs=said("Segment"))
     name: str = Field(primary_key=True, sa_column_kwargs=said("Metric, as in docs/glossary.md"))
     day: str = Field(primary_key=True, sa_column_kwargs=said("UTC day, YYYY-MM-DD"))

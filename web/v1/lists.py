@@ -26,7 +26,7 @@ from ledger.listings import (
     list_readings,
     page_reorgs,
 )
-from ledger.pages import EventRow, Place, latest_metrics, list_places
+from ledger.pages import EventRow, Place, latest_metrics
 from ledger.tables import Metric
 from ledger.words import DISCLAIMER
 from web.api import Json, indexed_rows, iso_or_none
@@ -34,6 +34,7 @@ from web.catalogue import METRICS
 from web.documents import list_terms, load_document
 from web.edition import Edition, SiteConfig
 from web.evidence import LOSS_ROLES
+from web.names import neat_places
 from web.v1 import rows
 from web.v1.paging import EventQuery, LossQuery, PageQuery, ReadingQuery, Slice, cut, read_cursor
 
@@ -67,7 +68,7 @@ class FundEdition(BriefEdition):
     @cached_property
     def places(self) -> list[Place]:
         """The fund's segments."""
-        found = list_places(self.session, self.slug)
+        found = neat_places(self.session, self.slug)
         if not found:
             raise HTTPException(404, NO_FUND)
         return found

@@ -1,0 +1,162 @@
+"""Numbers that pages share: read once, and never shown after something was computed, taken back or declared anew."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import Engine, delete, event, func, select, update
+from sqlmodel import col
+
+from ledger.database import open_engine, writing
+from ledger.kinds import Role
+from ledger.metrics import delete_metrics_above
+from ledger.pages import asking, latest_metrics, ledger_marker, list_places
+from ledger.tables import Chain, Cursor, Fund, Metric, Platform
+from tests.web.conftest import Reader
+from tests.web.inventor import COMPUTED_AT, LIVE, NOW, Inventor, perp_metrics
+from web.edition import Edition, SiteConfig
+from web.eventlist import last_events, newest_events
+from web.site import create_site
+
+
+@pytest.fixture
+def changing(database_url: str) -> Iterator[Engine]:
+    """Two funds with numbers in a ledger that may be written."""
+    opened = open_engine(database_url)
+    with writing(opened) as session:
+        inventor = Inventor(session)
+        inventor.add(Platform(slug="perp-v2", name="Perp v2"))
+        inventor.chain(LIVE, "optimism", "Optimism", "live", NOW)
+        for slug in ("alpha", "beta"):
+            segment = inventor.fund(slug, f"{slug.title()} fund", LIVE, "perp-v2")
+            for days in range(3):
+                numbers = perp_metrics("thin", 1, "512300.10", "512300.10")
+                inventor.metrics(segment, NOW - timedelta(days=days), numbers)
+    yield opened
+    opened.dispose()
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[list[tuple[str, object]]]:
+    """What the database is asked meanwhile."""
+    asked: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, given: object, *_: object) -> None:
+        asked.append((statement, given))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def reads_numbers(asked: list[tuple[str, object]]) -> int:
+    return sum("FROM metric JOIN latest" in " ".join(statement.split()) for statement, _ in asked)
+
+
+def move_tip(engine: Engine) -> None:
+    with writing(engine) as session:
+        session.execute(update(Chain).values(head_number=col(Chain.head_number) + 1))
+
+
+def change_coverage(engine: Engine, value: str, *, seconds: float, day: str = "") -> None:
+    """Another number of the same block, as a computation writes it so many seconds later; of one day or all."""
+    with writing(engine) as session:
+        told = update(Metric).where(col(Metric.name) == "coverage", col(Metric.day).contains(day))
+        session.execute(told.values(value=Decimal(value), computed_at=COMPUTED_AT + timedelta(seconds=seconds)))
+
+
+def test_pages_share_what_they_read_until_something_is_computed(changing: Engine) -> None:
+    reader = Reader(create_site(changing, lambda: NOW, SiteConfig()))
+    with statements(changing) as asked:
+        first = reader.get("/").text
+        reader.get("/compare")
+        move_tip(changing)
+        assert reader.get("/").text == first
+        assert reads_numbers(asked) == 1
+        change_coverage(changing, "7.31", seconds=1)
+        assert "7.31×" in reader.get("/").text
+        assert reads_numbers(asked) == 2
+    assert "7.31×" not in first
+
+
+def test_what_a_reorganisation_took_back_is_shown_no_more(changing: Engine) -> None:
+    reader = Reader(create_site(changing, lambda: NOW, SiteConfig()))
+    change_coverage(changing, "7.31", seconds=0, day=f"{NOW:%Y-%m-%d}")
+    assert "7.31×" in reader.get("/").text
+    with writing(changing) as session:
+        session.execute(update(Cursor).values(epoch=1))
+        delete_metrics_above(session, LIVE, session.execute(select(func.max(Metric.as_of_number))).scalar_one() - 1)
+    page = reader.get("/").text
+    assert "7.31×" not in page
+    assert "1.42×" in page
+
+
+def test_a_fund_declared_anew_changes_the_digest_of_every_page(changing: Engine) -> None:
+    reader = Reader(create_site(changing, lambda: NOW, SiteConfig()))
+    with asking(changing) as session:
+        before = Edition(session, lambda: NOW, SiteConfig()).digest
+    assert before[:12] in reader.get("/glossary").text
+    with writing(changing) as session:
+        session.execute(update(Fund).values(file_digest="f" * 64))
+    assert before[:12] not in reader.get("/glossary").text
+
+
+def test_a_minute_later_numbers_are_read_again_whatever_the_ledger_says_of_itself(changing: Engine) -> None:
+    now = [NOW]
+    reader = Reader(create_site(changing, lambda: now[0], SiteConfig()))
+    reader.get("/")
+    change_coverage(changing, "7.31", seconds=0)  # A clock that stood still between two computations.
+    now[0] += timedelta(minutes=1)
+    assert "7.31×" in reader.get("/").text
+
+
+def test_the_latest_numbers_and_the_mark_are_found_by_index(changing: Engine) -> None:
+    with statements(changing) as asked, asking(changing) as session:
+        ids = [place.segment_id for place in list_places(session)]
+        asked.clear()
+        assert set(latest_metrics(session, ids)) == set(ids)
+        ledger_marker(session)
+    of_numbers = [one for one in asked if "metric" in one[0]]
+    assert len(of_numbers) == 3
+    with changing.connect() as connection:
+        if changing.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET enable_seqscan = off")  # A small table is read whole, whatever there is.
+        for statement, given in of_numbers:
+            word = "EXPLAIN" if changing.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+            plan = "\n".join(map(str, connection.exec_driver_sql(f"{word} {statement}", given)))
+            assert "SCAN metric" not in plan.replace("SCAN metric USING COVERING INDEX metric_computed", "")
+            assert "Seq Scan on metric" not in plan
+            assert "metric_day" in plan or "metric_computed" in plan
+
+
+def test_a_ledger_without_numbers_has_no_latest(changing: Engine) -> None:
+    with writing(changing) as session:
+        session.execute(delete(Metric))
+    with asking(changing) as session:
+        assert latest_metrics(session, [place.segment_id for place in list_places(session)]) == {}
+        assert latest_metrics(session, []) == {}
+
+
+def test_the_newest_events_are_the_first_of_all_however_many_facts_make_a_line(engine: Engine) -> None:
+    with asking(engine) as session:
+        edition = Edition(session, lambda: NOW, SiteConfig())
+        whole = last_events(edition)
+        assert any(line.count > 2 for line in whole)
+        for count in (*range(1, 15), 200):
+            assert newest_events(edition, count) == whole[:count]
+
+
+def test_a_day_of_many_facts_is_summed_up_whole_among_the_newest(new_ledger: Engine) -> None:
+    with writing(new_ledger) as session:
+        inventor = Inventor(session)
+        inventor.add(Platform(slug="perp-v2", name="Perp v2"))
+        inventor.chain(LIVE, "optimism", "Optimism", "live", NOW)
+        segment = inventor.fund("alpha", "Alpha fund", LIVE, "perp-v2")
+        for minute in range(60 * 40):  # Forty a day lie before noon, sixty days long.
+            time = NOW.replace(hour=1) - timedelta(days=minute // 40, minutes=minute % 40)
+            inventor.fact(segment, time, Role.SHORTFALL, 1, log=minute % 40)
+    with asking(new_ledger) as session:
+        found = newest_events(Edition(session, lambda: NOW, SiteConfig()), 12)
+    assert [line.count for line in found] == [40] * 12

@@ -46,11 +46,11 @@ check: $(DEV) ## The one gate: format, lint, types, import contracts, migrations
 	$(BIN)/python -m tests.rigs.schema_check
 	@$(MAKE) test
 
-bench: $(DEV) ## Measure calculator, alerts and indexer beside ceilings and peers (SIZE=200000 ROUNDS=1: a quick look; docs/benchmarks.md)
-	@$(BIN)/python -m benchmarks.solvency
-	@$(BIN)/python -m benchmarks.flapping
-	@$(BIN)/python -m benchmarks.alerts
-	@$(BIN)/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+bench: $(DEV) ## Measure calculator, alerts, site and indexer beside ceilings and peers (SIZE=200000 ROUNDS=1: a quick look; docs/benchmarks.md)
+	@missed=0; \
+	for part in solvency flapping alerts site; do $(BIN)/python -m benchmarks.$$part || missed=1; done; \
+	$(BIN)/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS) || missed=1; \
+	exit $$missed
 
 format: $(DEV) ## Put the code into house style
 	$(BIN)/ruff format .

@@ -23,13 +23,16 @@ from web.severity import worst_first
 from web.sources import segment_holes
 
 MOST_EVENTS = 1000
+DELETE = "\x7f"
 Json = dict[str, Any]
 
 
 def to_bytes(content: Json) -> bytes:
     """Canonical JSON, what cannot be seen written out; raises ValueError for NaN and infinities, which are no JSON."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return INVISIBLE.sub(lambda sign: json.dumps(sign[0])[1:-1], text).encode() + b"\n"
+    if not text.isascii() or DELETE in text:  # json.dumps has written out the other controls of ASCII.
+        text = INVISIBLE.sub(lambda sign: json.dumps(sign[0])[1:-1], text)
+    return text.encode() + b"\n"
 
 
 def iso_or_none(time: datetime | None) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlmodel import Session
 
@@ -28,6 +29,7 @@ from web.latest import Latest, load_latest
 from web.names import neat_asset, neat_chain, neat_places
 
 DOCS = Path(__file__).parent.parent / "docs"
+Made = TypeVar("Made")
 CURRENT_WITHIN = timedelta(minutes=30)  # METHOD M13: older than this is stale.
 
 
@@ -86,8 +88,7 @@ class Edition:
         self._histories: dict[tuple[int, str], list[Metric]] = {}
         self._readings: dict[tuple[int, int], list[Reading]] = {}
         self._prices: dict[tuple[int, int], list[tuple[Price, Asset]]] = {}
-        self.linked_blocks: dict[int, dict[str, set[int]]] = {}
-        """By segment, as origins found them: the blocks at which a number has a page that others link to."""
+        self._made: dict[tuple[object, ...], Any] = {}
 
     @cached_property
     def places(self) -> list[Place]:
@@ -146,6 +147,13 @@ class Edition:
     def metrics_of(self, place: Place) -> dict[str, Metric]:
         """Latest metrics of one segment; empty where none was computed."""
         return self.metrics.get(place.segment_id, {})
+
+    def once(self, key: tuple[object, ...], make: Callable[[], Made]) -> Made:
+        """What several pages of one publication are made of, made by the first of them."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: Made = self._made[key]
+        return made
 
     def funds(self) -> dict[str, list[Place]]:
         """Segments by fund slug, in order of slugs."""

@@ -218,6 +218,11 @@ def _no_log(place: Place) -> str:
 
 
 def _tellings(edition: Edition, found: Found, fact: Fact) -> list[Telling]:
+    """What was announced of it. Page and twin look once."""
+    return edition.once(("tellings", found.name), lambda: _find_tellings(edition, found, fact))
+
+
+def _find_tellings(edition: Edition, found: Found, fact: Fact) -> list[Telling]:
     """Announcements name a fact by its transaction (a poll by its digest) and its place in it."""
     row, within = found.rows[0], fact.tx_hash or fact.block_hash
     rows = list_events_between(

@@ -37,7 +37,11 @@ class Found:
 
 
 def find_event(edition: Edition, name: str) -> Found | None:
-    """The fact or day of that name; None where there is none."""
+    """The fact or day of that name; None where there is none. Page and twin look once."""
+    return edition.once(("event", name), lambda: _find(edition, name))
+
+
+def _find(edition: Edition, name: str) -> Found | None:
     for place in edition.places:
         for role in NAMED_ROLES:
             start = f"{stem(role, place)}-"

@@ -1,6 +1,7 @@
 """Where one number comes from: formula, block, inputs, intermediate values, the calls behind it, and its history."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from ledger.evidence import last_final_numbers, metrics_at, nearest_numbers
 from ledger.moments import block_words, is_made_up, shorten
@@ -60,10 +61,11 @@ def history_up_to(edition: Edition, metric: Metric) -> list[Metric]:
 
 def published_blocks(edition: Edition, place: Place) -> dict[str, set[int]]:
     """As-of blocks at which a number has a page that others link to, by metric."""
-    if place.segment_id not in edition.linked_blocks:
-        found = last_final_numbers(edition.session, place.segment_id, KEY_METRICS, days=PUBLISHED_DAYS)
-        edition.linked_blocks[place.segment_id] = {name: set(days.values()) for name, days in found.items()}
-    return edition.linked_blocks[place.segment_id]
+    found = edition.once(
+        ("published blocks", place.segment_id),
+        lambda: last_final_numbers(edition.session, place.segment_id, KEY_METRICS, days=PUBLISHED_DAYS),
+    )
+    return {name: set(days.values()) for name, days in found.items()}
 
 
 def published_numbers(edition: Edition) -> list[str]:
@@ -135,7 +137,7 @@ def _part(edition: Edition, place: Place, metric: Metric, *, is_alone: bool) -> 
         tables=tuple(tables),
         readings=_readings(edition, place, metric),
         prices=_prices(edition, place, metric),
-        history=_history(history, place, _linked(edition, place, metric.name)),
+        history=_history(edition, history, place),
         spark=_line(history, metric.name),
     )
 
@@ -234,25 +236,32 @@ def _price_text(raw: int | None, decimals: int, error: str | None) -> str:
     return f"unknown: {neat(error or 'no answer')}" if raw is None else format_exact(scale(raw, decimals))
 
 
-def _history(history: Sequence[Metric], place: Place, published: Collection[int]) -> Table | None:
+def _history(edition: Edition, history: Sequence[Metric], place: Place) -> Table | None:
     if len(history) < 2:
         return None
     shown = list(reversed(history))[:MOST_DAYS]
+    linked = _linked(edition, place, shown[0].name)
     heads = (Cell("Day"), Cell("Value", is_number=True), Cell("As of"), Cell("Quality"))
-    body = []
-    for row in shown:
-        printed = figure(row, place)
-        exact = printed.exact if finite(row.value) is not None else ""
-        body.append(
-            (
-                Cell(row.day),
-                Cell(printed.text, is_number=True, title=exact),
-                _as_of(row, place, published),
-                Cell(printed.quality + (f": {printed.reason}" if printed.reason else "")),
-            )
+    # The page of each block has the same days again.
+    body = tuple(
+        edition.once(
+            ("day of a number", row.segment_id, row.name, row.day, row.as_of_number, row.method_version),
+            partial(_day, row, place, linked),
         )
+        for row in shown
+    )
     note = f"The newest {len(shown)} of {len(history):,} days." if len(history) > len(shown) else ""
-    return Table("Day by day", heads, tuple(body), note)
+    return Table("Day by day", heads, body, note)
+
+
+def _day(row: Metric, place: Place, linked: Collection[int]) -> tuple[Cell, ...]:
+    printed = figure(row, place)
+    return (
+        Cell(row.day),
+        Cell(printed.text, is_number=True, title=printed.exact if finite(row.value) is not None else ""),
+        _as_of(row, place, linked),
+        Cell(printed.quality + (f": {printed.reason}" if printed.reason else "")),
+    )
 
 
 def _linked(edition: Edition, place: Place, name: str) -> set[int]:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, MutableMapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from alerts.bursts import split_bursts
@@ -15,6 +15,8 @@ from ledger.kinds import AlertEvent
 from ledger.numbers import scale
 from ledger.pages import Place
 
+LONGEST_WAIT = timedelta(days=7)
+"""A balance that was not read by then may never be: older facts are gone back to only when all are, hour by hour."""
 Shares = MutableMapping[tuple[str, str], Decimal | None]
 """What was worked out of withdrawals, by fact and block: those too small to tell are looked at again and again."""
 
@@ -57,7 +59,8 @@ def _judged(watch: Watch, one: Happening, place: Place, shares: Shares) -> Happe
         balance = find_balance_before(watch.session, place, one.row.block_number)
         if balance is None or balance.value_raw is None:
             # It may be known at the next look, however far the tip has gone by then.
-            watch.waiting_since = min(watch.waiting_since or one.row.block_time, one.row.block_time)
+            if watch.now - one.row.block_time < LONGEST_WAIT:
+                watch.waiting_since = min(watch.waiting_since or one.row.block_time, one.row.block_time)
             return None
         shares[key] = share_of(one.row, scale(balance.value_raw, balance.decimals), place.asset)
     share = shares[key]

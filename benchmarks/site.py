@@ -7,7 +7,6 @@ Forms are the only thing whose rate the site limits; none is sent here.
 """
 
 import argparse
-import gzip
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,14 +33,12 @@ from ledger.pages import ledger_marker, list_chains, list_places
 from ledger.standing import set_chain_head
 from web.edition import SiteConfig
 from web.frames import static_files, static_path
-from web.press import Press
+from web.press import Press, Sheet
 
 KB = 1024
 WIDTH = 140
 WARM_UP, PAGES = 2, 5
 CONNECTIONS = 12
-GZIP_LEVEL = 6
-"""As the server compresses."""
 TARGETS = {
     "web.home_gzip_kb": Target("KB", 25, is_most=True, meaning="HTML of the home page, gzip as served"),
     "web.home_ms": Target("ms", 20, is_most=True, meaning="the home page made anew, nothing kept, median"),
@@ -52,17 +49,17 @@ TARGETS = {
 }
 
 
-def sheet_of(engine: Engine, path: str) -> bytes:
+def sheet_of(engine: Engine, path: str) -> Sheet:
     """The page, made by a press that has kept nothing."""
     sheet = Press(engine, lambda: NOW, SiteConfig()).sheet(path)
     if sheet is None or sheet.code != 200:
         raise RuntimeError(f"there is no page {path} on the benchmark's ledger")
-    return sheet.body
+    return sheet
 
 
-def zipped_kb(body: bytes) -> float:
+def zipped_kb(sheet: Sheet) -> float:
     """Size on the wire."""
-    return len(gzip.compress(body, GZIP_LEVEL, mtime=0)) / KB
+    return len(sheet.packed) / KB
 
 
 def timed_ms(work: Callable[[], object], rounds: int, before: Callable[[], object] = object) -> tuple[float, float]:

@@ -30,10 +30,10 @@ def answer(press: Press, request: Request) -> Response:
         headers["Access-Control-Allow-Origin"] = "*"
     if len(sheet.body) < LEAST_PACKED or sheet.media_type == PNG:
         return Response(sheet.body, media_type=sheet.media_type, headers=headers)
-    headers["Vary"] = "Accept-Encoding"
     if "gzip" not in request.headers.get("accept-encoding", ""):
-        return Response(sheet.body, media_type=sheet.media_type, headers=headers)
-    return Response(sheet.packed, media_type=sheet.media_type, headers={**headers, "Content-Encoding": "gzip"})
+        return Response(sheet.body, media_type=sheet.media_type, headers=headers)  # The middleware says Vary.
+    headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return Response(sheet.packed, media_type=sheet.media_type, headers=headers)
 
 
 def is_known(request: Request, sheet: Sheet) -> bool:

@@ -148,7 +148,10 @@ def test_a_withdrawal_is_told_when_the_balance_before_becomes_known(lite: AlertL
     assert lite.events().count(LARGE) == 1
 
 
-def test_a_withdrawal_is_told_although_the_tip_leapt_days_ahead_before_its_balance_was_read(lite: AlertLedger) -> None:
+@pytest.mark.parametrize(("days", "told_at_once"), [(3, 1), (8, 0)])
+def test_a_withdrawal_is_told_although_the_tip_leapt_days_ahead_before_its_balance_was_read(
+    lite: AlertLedger, days: int, told_at_once: int
+) -> None:
     chain = lite.chain("replay", kind=SourceKind.SIMULATED)
     fund, ruler, began = chain.fund(), lite.ruler(), lite.clock.now
     chain.grow()
@@ -156,11 +159,14 @@ def test_a_withdrawal_is_told_although_the_tip_leapt_days_ahead_before_its_balan
     chain.grow(5)
     fund.fact(Role.WITHDRAWAL, 500)
     ruler.rule()
-    chain.grow_for(3 * DAY)
+    chain.grow_for(days * DAY)
     ruler.rule()
     fund.balance(1000, at=2)
     fund.balance(500, at=6)
     lite.clock.now = began + MINUTE  # Far from the hour after which all facts are gone through again.
+    ruler.rule()
+    assert lite.events().count(LARGE) == told_at_once
+    lite.clock.now = began + HOUR + MINUTE
     ruler.rule()
     assert lite.events().count(LARGE) == 1
 

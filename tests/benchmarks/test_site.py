@@ -118,10 +118,10 @@ def test_each_day_has_all_numbers_and_its_own_balance(ledger: Path) -> None:
 
 
 def test_every_fund_is_on_the_home_page_and_has_one(engine: Engine) -> None:
-    home = sheet_of(engine, "/").decode()
+    home = sheet_of(engine, "/").body.decode()
     for plan in plan_funds(FUNDS):
         assert f'href="/funds/{plan.slug}"' in home
-    assert HOSTILE.encode() not in sheet_of(engine, f"/funds/{plan_funds(FUNDS)[9].slug}")
+    assert HOSTILE.encode() not in sheet_of(engine, f"/funds/{plan_funds(FUNDS)[9].slug}").body
     with pytest.raises(RuntimeError, match="there is no page /funds/nobody"):
         sheet_of(engine, "/funds/nobody")
 
@@ -129,7 +129,7 @@ def test_every_fund_is_on_the_home_page_and_has_one(engine: Engine) -> None:
 def test_each_figure_is_printed_and_recorded_and_one_that_cannot_be_had_is_left_out_with_its_reason(
     ledger: Path, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    home = sheet_of(engine, "/")
+    home = sheet_of(engine, "/").body
     results, in_the_way = tmp_path / "bench.json", tmp_path / "file"
     in_the_way.touch()
     options = ["--seconds", "0.4", "--rounds", "3", "--datasette", str(in_the_way / "venv"), "--results", str(results)]
@@ -142,7 +142,7 @@ def test_each_figure_is_printed_and_recorded_and_one_that_cannot_be_had_is_left_
     assert "The comparison with Datasette is left out. datasette>=0.65,<1 could not be installed: " in told
     is_met = all(TARGETS[name].is_met(figure["value"]) for name, figure in found.items())
     assert code == (0 if is_met else 1)
-    assert sheet_of(engine, "/") == home, "a ledger that was named is kept as it was"
+    assert sheet_of(engine, "/").body == home, "a ledger that was named is kept as it was"
 
 
 def test_datasette_is_asked_for_the_numbers_of_the_home_page(ledger: Path, engine: Engine) -> None:

@@ -1,6 +1,8 @@
 """Numbers that pages share: read once, and never shown after something was computed, taken back or declared anew."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -18,6 +20,7 @@ from tests.web.conftest import Reader
 from tests.web.inventor import COMPUTED_AT, LIVE, NOW, Inventor, perp_metrics
 from web.edition import Edition, SiteConfig
 from web.eventlist import last_events, newest_events
+from web.press import Press, Sheet
 from web.site import create_site
 
 
@@ -79,6 +82,33 @@ def test_pages_share_what_they_read_until_something_is_computed(changing: Engine
         assert "7.31×" in reader.get("/").text
         assert reads_numbers(asked) == 2
     assert "7.31×" not in first
+
+
+def test_those_who_want_a_page_that_is_being_made_wait_for_it(changing: Engine) -> None:
+    press = Press(changing, lambda: NOW, SiteConfig())
+    start = threading.Barrier(8)
+
+    def ask(_: int) -> Sheet | None:
+        start.wait()
+        return press.sheet("/")
+
+    with ThreadPoolExecutor(8) as readers:
+        sheets = list(readers.map(ask, range(8)))
+    assert sheets[0] is not None
+    assert all(sheet is sheets[0] for sheet in sheets)
+    assert press.sheet("/nothing/here") is None
+    assert press.sheet("/") is sheets[0]
+
+
+def test_a_page_travels_packed_to_those_who_take_it_and_is_the_same_page(reader: Reader) -> None:
+    packed, plain = (reader.get("/", {"Accept-Encoding": way}) for way in ("br, gzip", "identity"))
+    assert (packed.headers.get("content-encoding"), plain.headers.get("content-encoding")) == ("gzip", None)
+    assert packed.content == plain.content
+    assert packed.headers["etag"] == plain.headers["etag"]
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    small = reader.get("/robots.txt", {"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in small.headers
 
 
 def test_what_a_reorganisation_took_back_is_shown_no_more(changing: Engine) -> None:

@@ -178,7 +178,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--datasette", metavar="DIR", type=Path, default=FOLDER, help="where it is or gets installed")
     parser.add_argument("--results", type=Path, default=RESULTS, help=f"where figures go (default {RESULTS})")
     chosen = parser.parse_args(arguments)
-    start_logging("error", "plain")
     console = Console(width=WIDTH, highlight=False)
     if is_busy():
         console.print("[bold]Other work is going on here[/]: times and rates are worse than they would be alone.")
@@ -191,4 +190,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    start_logging("error", "plain")  # Here and not in main(): a log belongs to the process.
     sys.exit(main())

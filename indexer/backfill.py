@@ -20,7 +20,7 @@ from indexer.scan.planner import Stretch, holes, plan
 from indexer.scan.ranges import RangeSizer
 from ledger.kinds import BlockStatus
 
-AHEAD = 3
+AHEAD = 2
 """Ranges in flight while rows of others are made: hides 50 ms of latency without filling the memory."""
 WAITING = 1
 """Ranges whose rows are ready while one is written: some commits take twice as long as others."""

@@ -4,7 +4,7 @@ from indexer.rpc.errors import AnswerTooLargeError, RangeTooWideError
 
 FIRST_BLOCKS = 500
 MOST_BLOCKS = 500_000
-WANTED_LOGS = 4_000
+WANTED_LOGS = 5_000
 """Logs in one answer: large enough to be cheap, small enough to fit a transaction and most providers' caps."""
 GROWTH = 4
 SHRINK = 0.8

@@ -1,7 +1,7 @@
 """The ledger on both databases: migrations, bulk writes, transactions, and errors that say what to do."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlmodel import Session, SQLModel, col, select
 from ledger import image
 from ledger.blocks import delete_blocks_above, insert_blocks
 from ledger.bulk import MANY_ROWS, BulkMaker, Same, insert_columns, insert_rows
-from ledger.columns import INT256_MIN
+from ledger.columns import INT256_MAX, INT256_MIN
 from ledger.database import open_engine, reading, writing
 from ledger.errors import LedgerOutdatedError, LedgerUnreachableError
 from ledger.logs import FACT_COLUMNS, LOG_COLUMNS
@@ -313,6 +313,31 @@ def test_numbers_and_nothing_stay_apart_in_bulk(engine: Engine, count: int) -> N
         )
     with reading(engine) as session:
         assert session.exec(select(Fact.asset_id).order_by(Fact.log_index)).all() == given
+
+
+@pytest.mark.parametrize("count", [7, MANY_ROWS, 3 * MANY_ROWS + 1])
+def test_columns_of_one_width_come_back_row_by_row_with_nothing_where_nothing_was(engine: Engine, count: int) -> None:
+    """Each value tells its row, so that one cut at another place would be seen."""
+    given = [
+        (
+            at,
+            f"0x{at:064x}",
+            NOON + timedelta(microseconds=at),
+            None if at % 3 == 1 else f"0x{at + 1:064x}",
+            None if at % 5 == 2 or at > MANY_ROWS else (-1) ** at * (7**at % INT256_MAX),
+        )
+        for at in range(count)
+    ]
+    rows = [
+        (CHAIN, block_hash, at, *FACT[3:6], time, tx, *FACT[8:11], amount, *FACT[12:])
+        for at, block_hash, time, tx, amount in given
+    ]
+    with writing(engine) as session:
+        insert_rows(session, Fact, FACT_COLUMNS, rows)
+    wanted = select(Fact.log_index, Fact.block_hash, Fact.block_time, Fact.tx_hash, Fact.amount_raw)
+    with reading(engine) as session:
+        found = session.exec(wanted.order_by(col(Fact.log_index))).all()
+    assert [tuple(row) for row in found] == given
 
 
 def test_bulks_of_other_tables_and_widths_follow_each_other_in_one_transaction(engine: Engine) -> None:

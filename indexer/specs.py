@@ -6,6 +6,7 @@ RegistryError       the files as a whole do not fit together
 
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,12 @@ from ledger.kinds import FundKind, Shape, SourceKind
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+LONGEST_SYMBOL = 32
+UNITS = frozenset(
+    {"usd", "us$", "$", "ratio", "×", "fraction", "%", "count", "band", "text", "day", "days"}
+    | {"seconds", "per day", "per year", "usd per day"}
+)
+"""What stands behind numbers on pages, in lower case: amounts of a token of such a name would be read as dollars."""
 
 
 class RegistryError(Exception):
@@ -252,7 +259,10 @@ def checked_fund(place: FilePlace, fund: FundSpec) -> FundSpec:
 
 
 def checked_asset(place: FilePlace, asset: AssetSpec, *, is_venue: bool) -> AssetSpec:
-    """The asset with M1 parameters in range; a venue's asset has its symbol for an address."""
+    """The asset with a clear symbol and M1 parameters in range; a venue's asset has its symbol for an address."""
+    if fault := symbol_fault(asset.symbol):
+        shown = asset.symbol[:80].encode("unicode_escape").decode()  # What cannot be seen would not be found.
+        raise place.refuse(f'[[assets]] with address = "{asset.address}": symbol = "{shown}" {fault}')
     where = f"assets.{asset.symbol}"
     for key in ("depth_haircut", "floor_haircut", "access"):
         if not 0 <= getattr(asset, key) <= 1:
@@ -266,3 +276,19 @@ def checked_asset(place: FilePlace, asset: AssetSpec, *, is_venue: bool) -> Asse
     address = asset.address if is_venue else lowered_address(place, f"{where}.address", asset.address)
     feed = asset.feed and lowered_address(place, f"{where}.feed", asset.feed)
     return msgspec.structs.replace(asset, address=address, feed=feed)
+
+
+def symbol_fault(symbol: str) -> str:
+    """Why amounts cannot be printed with that symbol, and how to mend it; empty where they can."""
+    if not symbol:
+        return "is empty: write the one that the contract's symbol() answers"
+    if len(symbol) > LONGEST_SYMBOL:
+        return f"has {len(symbol)} characters, {LONGEST_SYMBOL} are the most: shorten it"
+    hidden = next((sign for sign in symbol if not sign.isprintable()), None)
+    if hidden is not None:
+        return f"contains U+{ord(hidden):04X}, a control, a mark of direction or an odd space: take it out"
+    if symbol != symbol.strip():
+        return "begins or ends with a space: take it out"
+    if unicodedata.normalize("NFKC", symbol).casefold() in UNITS:
+        return f'is a unit of numbers on pages: say which token it is, such as "{symbol} (token)"'
+    return ""

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 from sqlmodel import select
 
+import indexer.specs
+import web.names
 from indexer.registry import (
     FUNDS,
     FundFileError,
@@ -65,6 +67,47 @@ def test_a_mistake_in_a_fund_file_names_file_key_and_fix(tmp_path: Path, before:
         check_fund(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "message"),
+    [
+        ("", 'symbol = "" is empty: write the one that the contract'),
+        ("W" * 33, "has 33 characters, 32 are the most: shorten it"),
+        ("USDC\\u202e", r'symbol = "USDC\u202e" contains U+202E, a control, a mark of direction'),
+        ("US\\u200bDC", "contains U+200B"),
+        ("USDC\\u0007", r'symbol = "USDC\x07" contains U+0007'),
+        ("USDC\\n", "contains U+000A"),
+        ("USDC\\u00a0", "contains U+00A0"),
+        (" USDC", "begins or ends with a space: take it out"),
+        ("USDC ", "begins or ends with a space"),
+        ("usd", 'is a unit of numbers on pages: say which token it is, such as "usd (token)"'),
+        ("USD", "is a unit of numbers"),
+        ("\uff35\uff33\uff24", "is a unit of numbers"),
+        ("%", "is a unit of numbers"),
+        ("Ratio", "is a unit of numbers"),
+        ("days", "is a unit of numbers"),
+    ],
+)
+def test_a_symbol_that_cannot_be_printed_as_a_token_is_refused(tmp_path: Path, symbol: str, message: str) -> None:
+    path = changed(tmp_path, 'symbol = "USDT"', f'symbol = "{symbol}"')
+    with pytest.raises(FundFileError) as caught:
+        check_fund(path)
+    said = str(caught.value)
+    assert said.startswith(f'{path}: [[assets]] with address = "0xdAC17F958D2ee523a2206206994597C13D831ec7": symbol = ')
+    assert message in said
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("symbol", ["KNC (legacy)", "USDC.e", "USD₮0", "$WIF", "W" * 32])
+def test_a_symbol_that_is_odd_but_clear_is_taken(tmp_path: Path, symbol: str) -> None:
+    fund = check_fund(changed(tmp_path, 'symbol = "USDT"', f'symbol = "{symbol}"'))
+    assert fund.asset(symbol) is not None
+
+
+def test_every_unit_that_pages_print_is_refused_as_a_symbol() -> None:
+    assert web.names.UNITS <= indexer.specs.UNITS
+    assert web.names.LONGEST_SYMBOL == indexer.specs.LONGEST_SYMBOL
 
 
 def test_a_missing_file_and_a_missing_folder_say_so(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from indexer.rpc.errors import ChainError
 from indexer.rpc.pool import ProviderPool
 from indexer.rpc.reader import CallAnswer, Header
 from indexer.specs import ChainSpec, FundSpec
+from ledger.numbers import format_count
 
 READS_SHOWN = 40
 
@@ -24,7 +25,7 @@ READS_SHOWN = 40
 def check_command(settings: Settings, file: Path, *, is_offline: bool) -> None:
     """Checks the file and, unless told not to, its chain; raises what is wrong as one line."""
     fund = check_fund(file)
-    say(f"{file}: {fund.name}, shape {fund.shape}, {len(fund.assets)} assets: every key is in order")
+    say(f"{file}: {fund.name}, shape {fund.shape}, {format_count(len(fund.assets), 'asset')}: every key is in order")
     own = file.parent / CHAIN_FILE
     chain = next(chain for chain in load_chains(own if own.exists() else LIVE_CHAINS) if chain.id == fund.chain)
     if is_offline:

@@ -17,6 +17,7 @@ from app.screens import say
 from app.settings import Settings
 from indexer.lanes import Progress
 from indexer.sync import SyncOptions
+from ledger.numbers import format_count
 from ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,8 @@ def run_everything(settings: Settings, *, chains: Sequence[str], may_upgrade: bo
         register(engine, plan)
         with site_up(engine, settings) as address:
             names = ", ".join(chain.name for chain in plan.registry.chains)
-            line = (
-                f"Backstop is at {address.url}, following {len(plan.registry.funds)} funds on {names}. Ctrl-C stops it."
-            )
+            funds = format_count(len(plan.registry.funds), "fund")
+            line = f"Backstop is at {address.url}, following {funds} on {names}. Ctrl-C stops it."
             site_url = str(settings.public_url or address.url).rstrip("/")
             asyncio.run(follow(engine, plan, settings, greeting=line, site_url=site_url))
     say("stopped; the next start goes on from here")

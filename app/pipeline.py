@@ -16,6 +16,7 @@ from app.server import Address, open_socket, serving
 from app.settings import Settings
 from app.summary import show_segments
 from ledger.clock import system_clock
+from ledger.numbers import format_count
 from solvency.compute import ComputeSummary, compute_all
 from web.edition import SiteConfig
 from web.publish import PublishSummary, publish
@@ -61,7 +62,11 @@ def compute_command(settings: Settings) -> None:
         show_segments(engine, TITLE)
     for segment, reason in done.skipped:
         say(f"{segment}: not computed, {reason}")
-    say(f"{done.n_segments} segments, {done.n_days} days and {done.n_rows} rows new · {watch.line()}")
+    segments, days, rows = (
+        format_count(count, word)
+        for count, word in ((done.n_segments, "segment"), (done.n_days, "day"), (done.n_rows, "row"))
+    )
+    say(f"{segments}, {days} and {rows} new · {watch.line()}")
     say("Next: backstop serve shows the pages.")
 
 

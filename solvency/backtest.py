@@ -11,6 +11,8 @@ from itertools import pairwise
 from scipy.special import xlog1py, xlogy
 from scipy.stats import chi2
 
+from solvency.quantity import render_count
+
 SIGNIFICANCE = 0.05
 MIN_TELLING_DAYS = 1_000
 POWER_CAVEAT = (
@@ -98,7 +100,9 @@ def compute_backtest(forecasts: Sequence[float | None], losses: Sequence[float |
     tests = {"number of failures": kupiec, "independence": christoffersen, "both together": joint}
     rejected = [name for name, test in tests.items() if test and test.p_value < SIGNIFICANCE]
     n_zero = sum(forecast == 0 and loss is not None for forecast, loss in days)
-    words = _describe(f"{failures} of {n:,} days beyond the forecast, {expected:.1f} expected", n, n_zero, rejected)
+    words = _describe(
+        f"{failures:,} of {render_count(n, 'day')} beyond the forecast, {expected:.1f} expected", n, n_zero, rejected
+    )
     return Backtest(n, failures, expected, kupiec, christoffersen, joint, len(days) - n, words)
 
 

@@ -10,7 +10,7 @@ from ledger.kinds import FundKind, Shape
 from solvency.losses import DAY_SECONDS
 from solvency.positions import Exposure
 from solvency.quality import compute_period, judge_age
-from solvency.quantity import Quantity, make_unknown
+from solvency.quantity import Quantity, make_unknown, render_count
 from solvency.timeline import DayPlan
 from solvency.valuation import Money, judge_money
 from solvency.walk import Walk
@@ -93,7 +93,13 @@ class Day:
 
     def mark_unobserved(self, number: Quantity) -> Quantity:
         """Mark a number of the record partial where days of the history were not observed."""
+        gone = self.describe_unobserved()
+        return number.lower_quality("partial", gone) if gone else number
+
+    def describe_unobserved(self) -> str:
+        """How many days of the history were not observed; empty where all were."""
         gone = self.history_days - self.observed_days
         if gone <= 0:
-            return number
-        return number.lower_quality("partial", f"{gone} of {self.history_days} days are not completely observed")
+            return ""
+        is_or_are = "is" if gone == 1 else "are"
+        return f"{gone:,} of {render_count(self.history_days, 'day')} {is_or_are} not completely observed"

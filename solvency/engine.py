@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from solvency.quantity import Quantity, make_unknown
+from solvency.quantity import Quantity, make_unknown, render_count
 
 NO_LIQUIDATION = "no liquidation recognised"
 NO_PENALTY = "no penalty charged"
@@ -101,7 +101,8 @@ def compute_penalty_share(liquidations: Sequence[Liquidation]) -> Quantity:
 
 def _make_missing(unit: str, liquidations: Sequence[Liquidation], what: str) -> Quantity:
     """Say whether there was no liquidation at all or none with what the number needs."""
-    reason = f"{what} not known of any of {len(liquidations)} liquidations" if liquidations else NO_LIQUIDATION
+    closed = render_count(len(liquidations), "liquidation")
+    reason = f"{what} not known of any of {closed}" if liquidations else NO_LIQUIDATION
     return make_unknown(unit, reason, n_obs=0)
 
 
@@ -110,4 +111,5 @@ def _mark_partial(number: Quantity, liquidations: Sequence[Liquidation], what: s
     n_missing = len(liquidations) - (number.n_obs or 0)
     if n_missing == 0:
         return number
-    return number.lower_quality("partial", f"{what} not known of {n_missing} of {len(liquidations)} liquidations")
+    closed = render_count(len(liquidations), "liquidation")
+    return number.lower_quality("partial", f"{what} not known of {n_missing:,} of {closed}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scipy import stats
 
-from solvency.quantity import Quantity, make_unknown
+from solvency.quantity import Quantity, make_unknown, render_count
 
 MIN_EPISODES = 5
 MIN_OBSERVED_DAYS = 90
@@ -50,4 +50,4 @@ def compute_garwood_interval(n_events: int, observed: float, *, level: float = 0
 
 def describe_none_recognised(observed_days: int) -> str:
     """Render the sentence for an empty record: "none recognised", never "none"."""
-    return f"no shortfall recognised in {observed_days} observed days"
+    return f"no shortfall recognised in {render_count(observed_days, 'observed day')}"

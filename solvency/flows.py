@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 
-from solvency.quantity import Number, Quantity, inherit_quality, make_exact, make_unknown
+from solvency.quantity import Number, Quantity, inherit_quality, make_exact, make_unknown, render_count
 
 RUNWAY_DAYS = 90
 NOT_SHRINKING = "not shrinking"
@@ -35,7 +35,8 @@ def compute_runway(balance: Quantity, *, inflow_per_day: float, payout_per_day: 
     else:
         runway = Quantity(max(balance.value, 0.0) / shrinks_by, "days", window_days=days, n_obs=days)
     if observed_days < RUNWAY_DAYS:
-        runway = runway.lower_quality("partial", f"rates over {observed_days} observed days, not {RUNWAY_DAYS}")
+        observed = render_count(observed_days, "observed day")
+        runway = runway.lower_quality("partial", f"rates over {observed}, not {RUNWAY_DAYS}")
     return inherit_quality(runway, [balance])
 
 
@@ -65,7 +66,8 @@ def compute_max_drawdown(balances: Sequence[Number | None]) -> Drawdown:
             best, best_peak, best_trough = 1 - value / top, top_index, index
     share = Quantity(float(best), "fraction", n_obs=len(known))
     if len(known) < len(balances):
-        share = share.lower_quality("partial", f"{len(balances) - len(known)} balances are unknown")
+        unread = render_count(len(balances) - len(known), "balance is", "balances are")
+        share = share.lower_quality("partial", f"{unread} unknown")
     return Drawdown(share, best_peak, best_trough)
 
 

@@ -16,7 +16,7 @@ from solvency.draft import Draft, render_usd
 from solvency.flows import RUNWAY_DAYS
 from solvency.losses import DAY_SECONDS
 from solvency.quantity import Quantity, divide_usable, inherit_quality, make_unknown
-from solvency.record import ALL, STREAMS, Record
+from solvency.record import ALL, STREAMS, Record, describe_unpriced
 from solvency.ruin_paths import (
     HORIZONS_DAYS,
     Depletion,
@@ -73,7 +73,7 @@ def _find_seed(day: Day) -> int:
 def _sum_daily(day: Day) -> dict[int, Decimal] | str:
     """Gross shortfall of each day that had one, USD by days since 1970; text where one has no price."""
     if unpriced := day.walk.count_unpriced_losses():
-        return f"{unpriced} shortfalls have no price in USD"
+        return describe_unpriced(unpriced)
     sums: dict[int, Decimal] = {}
     for loss in day.walk.losses:
         number = loss.row.seconds // DAY_SECONDS

@@ -122,6 +122,12 @@ def scale_raw(amount_raw: int, decimals: int) -> Decimal:
     return Decimal(amount_raw).scaleb(-decimals, _EXACT)
 
 
+def render_count(count: float, one: str, many: str = "") -> str:
+    """Render a count: "1 day", "2.5 days", "6,231 liquidations"."""
+    number = f"{count:,}" if isinstance(count, int) else f"{count:g}"
+    return f"{number} {one if count == 1 else many or one + 's'}"
+
+
 def make_exact(number: Number) -> Decimal:
     """Return a Decimal with the digits as written (0.9995 stays 0.9995); a number that is not finite is an error."""
     exact = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)

@@ -23,7 +23,7 @@ from solvency.losses import (
     group_episodes,
 )
 from solvency.positions import find_negative_accounts, find_settlement_price, list_open_accounts
-from solvency.quantity import Quantity, add_up, divide_usable, make_unknown, scale_raw
+from solvency.quantity import Quantity, add_up, divide_usable, make_unknown, render_count, scale_raw
 from solvency.sharing import NegativeAccount, select_unresolved
 
 STREAMS = ("facts", "prices")
@@ -62,8 +62,8 @@ def read_record(day: Day) -> Record:
         events, walk.exposures, exposure_now=day.exposure.total,
         window_seconds=7 * DAY_SECONDS, observed_seconds=day.observed_seconds,
     )  # fmt: skip
-    if walk.count_unpriced_losses():
-        reason = f"{walk.count_unpriced_losses()} shortfalls have no price in USD"
+    if unpriced := walk.count_unpriced_losses():
+        reason = describe_unpriced(unpriced)
         lost = WorstWindow(make_unknown("usd", reason))
         worst, scaled = dict.fromkeys(worst, lost), lost
     unbooked, accounts, unresolved = _read_unresolved(day)
@@ -83,6 +83,11 @@ def read_record(day: Day) -> Record:
     )
 
 
+def describe_unpriced(count: int) -> str:
+    """Why a sum of shortfalls is unknown: so many of them have no price."""
+    return f"{render_count(count, 'shortfall has', 'shortfalls have')} no price in USD"
+
+
 def _mark(day: Day, window: WorstWindow) -> WorstWindow:
     loss = day.mark_unobserved(window.loss)
     return WorstWindow(loss, window.first_seconds, window.last_seconds, window.unscaled, window.exposure_then)
@@ -98,7 +103,7 @@ def _read_unresolved(day: Day) -> tuple[Quantity, list[dict[str, Any]], Quantity
     price, hidden = find_settlement_price(day.walk), _count_hidden(day)
     if price is None or hidden or not day.walk.markets:
         reason = "account values have no price in USD" if price is None else "accounts were not read at this block"
-        reason = f"{hidden} account values could not be read" if hidden else reason
+        reason = f"{render_count(hidden, 'account value')} could not be read" if hidden else reason
         return make_unknown("usd", reason), [], make_unknown("usd", reason)
     negative = _list_negative(day, price)
     counted = select_unresolved([account for account, _ in negative], now_seconds=day.as_of_seconds)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from solvency.few import has_few_shortfalls
-from solvency.quantity import Quantity, make_unknown
+from solvency.quantity import Quantity, make_unknown, render_count
 from solvency.ruin import is_ruin_certain
 
 Floats = NDArray[np.float64]
@@ -242,7 +242,8 @@ def _estimate(days: float, hits: int, paths: int, n_events: int | None) -> Horiz
 def _explain_unknown(severities: Severities | None, rate: float | RatePosterior) -> str:
     """Say why there is nothing to simulate from; empty where there is."""
     if isinstance(rate, RatePosterior) and has_few_shortfalls(rate.n_episodes, int(rate.observed_days)):
-        return f"{rate.n_episodes} episodes in {rate.observed_days:g} observed days: too few to know a severity"
+        observed = render_count(rate.observed_days, "observed day")
+        return f"{render_count(rate.n_episodes, 'episode')} in {observed}: too few to know a severity"
     return "" if severities is not None else "no shortfall recognised: severity unknown"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvency.few import MIN_OBSERVED_DAYS
-from solvency.quantity import Quantity, inherit_quality, make_unknown
+from solvency.quantity import Quantity, inherit_quality, make_unknown, render_count
 
 # Cost of capital over cost of an uncovered loss, a day: .1 % to 1 %, the largest fund first.
 BAND_RATIOS = (0.001, 0.01)
@@ -133,7 +133,7 @@ def compute_fund_return(inflow: Quantity, payout: Quantity, balance: Quantity, *
     rate = (inflow.value - payout.value) / days * DAYS_A_YEAR / balance.value
     result = Quantity(rate, "per year", window_days=days)
     if days < DAYS_A_YEAR:
-        result = result.lower_quality("partial", f"a year's rate from {days:g} days")
+        result = result.lower_quality("partial", f"a year's rate from {render_count(days, 'day')}")
     return inherit_quality(result, legs)
 
 

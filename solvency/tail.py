@@ -12,7 +12,7 @@ import numpy as np
 from solvency.bootstrap import REPLICATES, Floats, compute_bootstrap_intervals, compute_tail_days, make_daily_losses
 from solvency.few import MIN_EPISODES, MIN_OBSERVED_DAYS, describe_none_recognised
 from solvency.gpd import GpdFit, compute_es_interval, compute_gpd_es, compute_gpd_var, compute_var_interval, fit_gpd
-from solvency.quantity import Quality, Quantity, make_unknown
+from solvency.quantity import Quality, Quantity, make_unknown, render_count
 
 LEVELS: tuple[float, ...] = (0.975, 0.99)
 THRESHOLD_LEVELS: tuple[float, ...] = (0.95, 0.925, 0.90)
@@ -153,7 +153,7 @@ def compute_tail_risk(
 def _find_obstacle(n_obs: int, n_loss_days: int) -> str:
     """Say why nothing can be computed; "" when it can."""
     if n_obs < MIN_OBSERVED_DAYS:
-        return f"{n_obs} observed days; expected shortfall needs {MIN_OBSERVED_DAYS}"
+        return f"{render_count(n_obs, 'observed day')}; expected shortfall needs {MIN_OBSERVED_DAYS}"
     if n_loss_days == 0:
         return describe_none_recognised(n_obs)
     # Shortfalls less than 24 h apart are one episode, so there are never more episodes than loss days.
@@ -164,10 +164,11 @@ def _find_obstacle(n_obs: int, n_loss_days: int) -> str:
 
 def _grade_excesses(n_excess: int) -> tuple[Quality, str]:
     """Quality by the days above the threshold: fewer of them never make a better number."""
+    above = f"{render_count(n_excess, 'day')} above the threshold"
     if n_excess < MIN_EXCESSES:
-        return "partial", f"{n_excess} days above the threshold, under {MIN_EXCESSES}: empirical, not fitted"
+        return "partial", f"{above}, under {MIN_EXCESSES}: empirical, not fitted"
     if n_excess < ENOUGH_EXCESSES:
-        return "partial", f"low confidence: {n_excess} days above the threshold, under {ENOUGH_EXCESSES}"
+        return "partial", f"low confidence: {above}, under {ENOUGH_EXCESSES}"
     return "ok", ""
 
 

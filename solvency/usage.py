@@ -20,7 +20,7 @@ from solvency.flows import (
     compute_self_funding,
 )
 from solvency.losses import DAY_SECONDS
-from solvency.quantity import Quantity, make_unknown
+from solvency.quantity import Quantity, make_unknown, render_count
 
 FLOWS = ("facts",)
 STREAMS = ("facts", "money")
@@ -47,7 +47,8 @@ def read_runway(day: Day) -> Quantity:
         observed_days=day.observed_days,
     )
     if flows.n_foreign and not is_usd:
-        runway = runway.lower_quality("partial", f"{flows.n_foreign} flows in other assets are not counted")
+        foreign = render_count(flows.n_foreign, "flow in another asset is", "flows in other assets are")
+        runway = runway.lower_quality("partial", f"{foreign} not counted")
     return runway
 
 

@@ -12,7 +12,7 @@ from solvency.day import Day
 from solvency.draft import Draft
 from solvency.few import MIN_OBSERVED_DAYS
 from solvency.outlook import Outlook
-from solvency.quantity import Quantity
+from solvency.quantity import Quantity, render_count
 from solvency.record import ALL, Record, compute_week_ratio
 from solvency.risk import Risk
 from solvency.status import (
@@ -89,7 +89,7 @@ def judge(day: Day, evidence: Evidence) -> Verdict:
 def _explain(day: Day, name: str, number: Quantity) -> str:
     """Why a required metric has no band; a past that is known in USD may still be too short to grade."""
     if name == "past_shortfall" and day.observed_days < MIN_OBSERVED_DAYS:
-        return f"{day.observed_days} observed days, under {MIN_OBSERVED_DAYS}"
+        return f"{render_count(day.observed_days, 'observed day')}, under {MIN_OBSERVED_DAYS}"
     return number.reason or "unknown"
 
 
@@ -210,9 +210,8 @@ def _judge_data(day: Day, positions: str) -> tuple[DataStatus, str, list[str]]:
         found.append((DataStatus.STALE, usable.reason or day.exposure.total.reason))
     if day.plan.as_of.is_reconciled is False:
         found.append((DataStatus.UNRECONCILED, gross.reason or "flows do not explain the balance"))
-    if day.history_days > day.observed_days:
-        gone = day.history_days - day.observed_days
-        found.append((DataStatus.PARTIAL, f"{gone} of {day.history_days} days are not completely observed"))
+    if gone := day.describe_unobserved():
+        found.append((DataStatus.PARTIAL, gone))
     if positions == "leverage mix":
         found.append((DataStatus.ESTIMATED, "positions are not public: a published leverage mix stands for them"))
     found.append((base, ""))

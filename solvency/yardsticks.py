@@ -21,7 +21,7 @@ from solvency.protection import (
     compute_protection_cost,
     compute_surcharge_adequacy,
 )
-from solvency.quantity import Quantity, inherit_quality, make_unknown, scale_raw
+from solvency.quantity import Quantity, inherit_quality, make_unknown, render_count, scale_raw
 from solvency.record import ALL, BOOKING_SHAPES, NEVER_BOOKED
 from solvency.risk import Stress
 from solvency.sizing import DAYS_A_YEAR, compute_fund_return
@@ -170,7 +170,9 @@ def _draft_surcharge(day: Day, premium: Quantity) -> Draft:
     if collected.value is not None:
         collected = replace(collected, value=collected.value / window)
         if window < RUNWAY_DAYS:
-            collected = collected.lower_quality("partial", f"{window} observed days, under {RUNWAY_DAYS}")
+            collected = collected.lower_quality(
+                "partial", f"{render_count(window, 'observed day')}, under {RUNWAY_DAYS}"
+            )
     detail = {
         "inflow_per_day_usd": render_usd(collected.value),
         "days": window,

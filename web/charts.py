@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup, escape
 
-from ledger.numbers import Rounding, finite, format_amount, format_date, format_time, scale
+from ledger.numbers import Rounding, finite, format_amount, format_count, format_date, format_time, scale
 from ledger.pages import Point
 from web.contexts import Chart
 
@@ -307,7 +307,8 @@ def _caption(line: BalanceLine, known: Sequence[Point], runs: int) -> str:
     low = min(known, key=lambda point: (_value(point), point.time))
     last = known[-1]
     parts = [
-        f"Balance in {line.symbol}, {format_date(known[0].time)} to {format_time(last.time)}: {len(known):,} readings.",
+        f"Balance in {line.symbol}, {format_date(known[0].time)} to {format_time(last.time)}: "
+        f"{format_count(len(known), 'reading')}.",
         f"Lowest {_amount(low, line.symbol)} on {format_date(low.time)}; last {_amount(last, line.symbol)}.",
     ]
     if line.reference is not None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from ledger.layers import after_fund, has_fund
 from ledger.moments import shorten
-from ledger.numbers import Rounding, finite, format_exact, format_exact_value, format_usd, format_value
+from ledger.numbers import Rounding, finite, format_count, format_exact, format_exact_value, format_usd, format_value
 from ledger.pages import Place
 from ledger.words import lowered
 from solvency.quantity import Quantity
@@ -197,7 +197,9 @@ def _sentence(place: Place, move: str, *, loss: Decimal, admitted: Decimal, usab
 
 def _basis(inputs: Inputs) -> str:
     if inputs.book is not None:
-        return f"Computed from {len(inputs.book.names):,} accounts and their open positions at that block."
+        return (
+            f"Computed from {format_count(len(inputs.book.names), 'account')} and their open positions at that block."
+        )
     return (
         "Positions are not public: a published leverage mix stands in for them, the same for every venue. "
         "Where a market's payments are capped, its cap may bind before the fund is empty."

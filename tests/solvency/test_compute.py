@@ -78,7 +78,7 @@ def test_observed_days_leave_out_the_day_with_a_hole(engine: Engine) -> None:
     assert days.value == Decimal("2.0")  # The first and the third; the fourth is still running.
     worst = find_metric(engine, "episodes", 3)
     assert worst.quality == "partial"
-    assert "1 of 3 days" in worst.reason
+    assert "1 of 3 days is not completely observed" in worst.reason
 
 
 def test_shortfalls_make_windows_episodes_runway_and_totals(engine: Engine) -> None:

@@ -64,3 +64,4 @@ def test_few_is_under_five_episodes_or_under_ninety_days(episodes: int, days: in
 
 def test_an_empty_record_says_none_recognised() -> None:
     assert describe_none_recognised(42) == "no shortfall recognised in 42 observed days"
+    assert describe_none_recognised(1) == "no shortfall recognised in 1 observed day"

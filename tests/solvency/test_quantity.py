@@ -2,7 +2,16 @@
 
 import pytest
 
-from solvency.quantity import Quantity, add_up, divide, inherit_quality, join_quality, make_exact, make_unknown
+from solvency.quantity import (
+    Quantity,
+    add_up,
+    divide,
+    inherit_quality,
+    join_quality,
+    make_exact,
+    make_unknown,
+    render_count,
+)
 
 
 def test_an_unknown_number_carries_a_reason_and_no_value() -> None:
@@ -92,3 +101,15 @@ def test_an_exact_number_keeps_its_written_digits() -> None:
     assert str(make_exact(0.9995)) == "0.9995"
     with pytest.raises(ValueError, match="finite"):
         make_exact(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 days"), (1, "1 day"), (2, "2 days"), (1_095, "1,095 days"), (1.0, "1 day"), (94.5, "94.5 days")],
+)
+def test_one_is_counted_in_the_singular(count: float, words: str) -> None:
+    assert render_count(count, "day") == words
+
+
+def test_a_word_without_an_s_brings_its_own_plural() -> None:
+    assert [render_count(n, "balance is", "balances are") for n in (1, 2)] == ["1 balance is", "2 balances are"]

@@ -94,3 +94,12 @@ def test_a_cascade_without_a_margin_requirement_is_unknown_and_not_one_that_spar
     found = find_metric(engine, "cascade_loss_20", 1)
     assert (found.value, found.quality) == (None, "unknown")
     assert "margin requirement" in found.reason
+
+
+def test_a_single_loss_without_a_price_is_told_in_the_singular(engine: Engine) -> None:
+    rows = lossy(95)
+    unprice_a_loss(rows)
+    rows.write(engine)
+    compute(engine)
+    for name in ("worst_7d", "expected_shortfall_975"):
+        assert find_metric(engine, name, LAST).reason == "1 shortfall has no price in USD", name

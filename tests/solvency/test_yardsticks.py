@@ -265,7 +265,7 @@ def test_a_spell_whose_begin_nobody_saw_has_no_delay(
     run(engine, rows)
     found = find_metric(engine, "liquidation_delay", 4)
     assert (found.value, found.quality) == (None, "unknown")
-    assert found.reason == "both times not known of any of 1 liquidations"
+    assert found.reason == "both times not known of any of 1 liquidation"
 
 
 def test_what_is_closed_again_before_the_next_snapshot_is_not_timed(engine: Engine) -> None:

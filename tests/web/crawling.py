@@ -6,6 +6,13 @@ import re
 NO_NUMBERS = re.compile(r"\b(NaN|None|Infinity|inf|null|undefined)\b")
 SAID = re.compile(r"None recognised|None seen|None stated|None:|None at all|None known|undefined without")
 
+ONE_OF_MANY = re.compile(
+    r"(?<![\w.,:/×−–-])1[ \xa0](?:[a-z]+ ){0,2}?"
+    r"(?:accounts|assets|balances|blocks|changes|days|episodes|events|facts|flows|funds|holes|hours|lines|liquidations"
+    r"|losses|markets|moves|networks|paths|readings|rows|segments|shortfalls|subscriptions)\b"
+)
+"""A count of one before a word for several; "0 of 1 days", too."""
+
 
 def text_of(page: str) -> str:
     """What a reader reads: no tags, entities resolved, words apart by one space."""
@@ -33,5 +40,5 @@ def find_faults(path: str, text: str, site_url: str = "") -> list[str]:
     found += [f"{path}: an empty heading" for _, inner in headings if not text_of(inner)]
     if path not in {"/methodology", "/glossary", "/data/dictionary"}:  # These explain the words.
         said = SAID.sub("", text_of(text))
-        found += [f"{path}: prints {word}" for word in NO_NUMBERS.findall(said)]
+        found += [f"{path}: prints {word}" for word in (*NO_NUMBERS.findall(said), *ONE_OF_MANY.findall(said))]
     return found

@@ -57,7 +57,6 @@ class DataPage:
     site: Annotated[tuple[Download, ...], "files about all funds"]
     funds: Annotated[tuple[Download, ...], "files of each fund"]
     citation: Annotated[Citation | None, "None before any number was computed"]
-    interface: Annotated[str, "full address of the interface's description: no published copy holds it"]
     example: Annotated[tuple[str, str, str, str], "fund, metric, day and chain that the commands name"]
 
 
@@ -75,7 +74,6 @@ def data_page(edition: Edition, paths: Sequence[str]) -> DataPage:
         site=tuple(_site_files(edition, [path for path in files if not path.startswith(NOT_HERE)], set(paths))),
         funds=tuple(_fund_files(edition, files)),
         citation=cite(edition),
-        interface=f"{edition.config.site_url}/openapi.json",
         example=_example(edition),
     )
 

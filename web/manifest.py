@@ -11,7 +11,7 @@ NEEDS_SERVER = (
     "pages with a question in their address (?)",
     "/funds/{slug}/facts/{metric}/{block}",
     "/alerts/subscribe, /alerts/confirm, /alerts/manage",
-    "/api/v1/, /openapi.json",
+    "/api/v1/",
     "/og/{slug}.png",
     "/healthz, /readyz",
 )

@@ -21,6 +21,7 @@ from web.manifest import MANIFEST, NEEDS_SERVER, Manifest, file_name, load_manif
 from web.past import ICON, STYLE, day_path
 from web.press import HTML, Sheet, list_paths, make_sheet, past_sheet, past_twin
 from web.templating import render
+from web.v1.description import PATH, published_description
 
 MARK = ".backstop-site"
 """A file that says a directory was written by publish(), so that nothing else is ever replaced."""
@@ -94,12 +95,13 @@ def publish(
     Raises PublishError where the directory holds something else or cannot be written, LedgerUnreachableError where
     the ledger is away.
     """
-    directory = directory.resolve()
+    directory, chosen = directory.resolve(), config or SiteConfig()
     require_ours(directory)
     try:
         with tree_beside(directory) as tree:
+            tree.put(file_name(PATH, is_page=False), published_description(engine, clock, chosen))
             with asking(engine) as session:
-                fill(tree, Edition(session, clock, config or SiteConfig()), heard)
+                fill(tree, Edition(session, clock, chosen), heard)
             if not tree.is_same():
                 switch(tree.new, directory)
     except OSError as error:
@@ -132,7 +134,7 @@ def require_ours(directory: Path) -> None:
 
 
 def fill(tree: Tree, edition: Edition, heard: Heard | None) -> None:
-    """Every file of one consistent look at the ledger; one page is in memory at a time."""
+    """Every file of one consistent look at the ledger; one page is in memory at a time. The list of all comes last."""
     tree.put(MARK, b"This directory is written by backstop publish; whatever else is put here is removed.\n")
     tree.put(NOTHING_HERE, not_here_page(edition.config))
     for path in list_paths(edition):

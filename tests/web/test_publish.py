@@ -44,7 +44,7 @@ def test_the_tree_holds_the_bytes_that_are_served(tree: Path, reader: Reader, pa
         name = file_name(path, is_page=True)
         if name in found or not (AT_BLOCK.fullmatch(path) or "?" in path):
             assert found[name].decode() == text, path
-    twins = ["/funds.json", "/events.atom", "/status.json", "/funds/hostile.json"]
+    twins = ["/funds.json", "/events.atom", "/status.json", "/funds/hostile.json", "/openapi.json"]
     for path in twins:
         assert found[path[1:]] == reader.get(path).content
     assert "index.html" in found
@@ -150,6 +150,7 @@ def test_what_needs_the_server_is_said_where_a_page_is_missing(tree: Path) -> No
     page = text_of((tree / "404.html").read_text())
     assert "This is a published copy of the site" in page
     assert "/api/v1/" in page
+    assert "/openapi.json" not in page
     assert "The server is at https://backstop.example." in page
 
 

@@ -11,14 +11,19 @@ from fastapi import APIRouter, Request, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from sqlalchemy import Engine
 
+from ledger.clock import Clock
 from ledger.words import DISCLAIMER
 from web.api import to_bytes
+from web.edition import SiteConfig
 from web.pages import FRESH, is_known
 from web.press import JSON, Sheet
 from web.v1.problems import Problem, announce
+from web.v1.routes import Counter, create_api_router
 from web.v1.twins import TWINS, Described
 
+PATH = "/openapi.json"
 EXAMPLES = Path(__file__).parent / "examples.json"
 REFERENCE = "#/components/schemas/{model}"
 TITLE, VERSION = "Backstop", "1.0.0"
@@ -85,6 +90,11 @@ def describe(api: APIRouter, site_url: str) -> dict[str, Any]:
     return document
 
 
+def published_description(engine: Engine, clock: Clock, config: SiteConfig) -> bytes:
+    """The description as a file: the bytes that a server of this site answers with."""
+    return to_bytes(describe(create_api_router(Counter(engine, clock, config)), config.site_url))
+
+
 def _twin(twin: Described) -> dict[str, Any]:
     """How one twin is described."""
     schema = OF_A_PAGE if twin.model is None else {"$ref": REFERENCE.format(model=twin.model.__name__)}
@@ -116,7 +126,7 @@ def create_description_router(api: APIRouter, site_url: str) -> APIRouter:
     router = APIRouter()
     sheet: Callable[[], Sheet] = cache(lambda: Sheet(to_bytes(describe(api, site_url)), JSON))
 
-    @router.api_route("/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
+    @router.api_route(PATH, methods=["GET", "HEAD"], include_in_schema=False)
     def openapi(request: Request) -> Response:
         """The description of the API."""
         headers = {"ETag": sheet().etag, "Cache-Control": FRESH, "Access-Control-Allow-Origin": "*"}

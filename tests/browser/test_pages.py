@@ -17,6 +17,7 @@ from ledger.upgrades import upgrade
 from tests.web.invented import invent_ledger
 from tests.web.inventor import NOW
 from web.edition import SiteConfig
+from web.press import MAKERS
 from web.site import create_site
 
 PATHS = (
@@ -26,12 +27,30 @@ PATHS = (
     "/funds/drift-2022-third-party",
     "/funds/hostile",
     "/funds/perp-v2-large-simulated/facts/usable_value",
+    "/funds/perp-v2-large-simulated/facts/coverage/1817866",
+    "/funds/perp-v2-large-simulated/at/2021-05-23",
+    "/funds/perp-v2-large-simulated/at/2019-01-01",
+    "/funds/perp-v2-large-simulated/history",
+    "/funds/perp-v2-large-simulated/events",
+    "/funds/hostile/history",
     "/events",
+    "/events/payout-drift-2022-third-party-2022-12-03-t000000-0",
+    "/changes",
+    "/compare?f=perp-v2-large-simulated&f=drift-2022-third-party&f=hostile",
+    "/stress?fund=perp-v2-large-simulated&shock=-30",
+    "/coverage",
+    "/data",
+    "/data/dictionary",
+    "/alerts",
+    "/alerts/log",
     "/methodology",
+    "/methodology/changelog",
     "/glossary",
     "/status",
     "/nowhere",
 )
+NOT_THERE = {"/funds/perp-v2-large-simulated/at/2019-01-01", "/nowhere"}
+"""Pages that say that there is nothing, with 404."""
 SERIOUS = {"serious", "critical"}
 
 
@@ -66,7 +85,7 @@ def test_a_page_without_scripts_complains_of_nothing_and_asks_nobody_else(
 ) -> None:
     page, complaints, hosts = visit(browser, address + path, java_script_enabled=False)
     assert page.locator("h1").first.inner_text()
-    wanted = [] if path != "/nowhere" else ["404"]
+    wanted = ["404"] if path in NOT_THERE else []
     assert len(complaints) == len(wanted), complaints
     assert set(hosts) == {urlsplit(address).netloc}
     page.context.close()
@@ -95,6 +114,13 @@ def test_no_page_scrolls_sideways(browser: Browser, address: str, path: str, wid
     page, _, _ = visit(browser, address + path, viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.context.close()
+
+
+def test_every_kind_of_page_is_looked_at() -> None:
+    kinds = [pattern for pattern, _ in MAKERS if not re.search(r"\\\.[a-z]+$", pattern)]
+    assert len(kinds) > 20
+    asked = [path.partition("?")[0] for path in PATHS]
+    assert not [kind for kind in kinds if not any(re.fullmatch(kind, path) for path in asked)]
 
 
 def test_eight_funds_stand_above_the_fold(browser: Browser, address: str) -> None:

@@ -74,8 +74,8 @@ def pages(reader: Reader) -> dict[str, str]:
 
 
 def internal_links(text: str) -> list[str]:
-    """Paths of this site that a page links to, without fragments."""
-    links = re.findall(r'(?:href|src)="(/[^"#]*)', text)
+    """Paths of this site that a page links to, without questions and fragments."""
+    links = re.findall(r'(?:href|src)="(/[^"#?]*)', text)
     return sorted({html.unescape(link) for link in links})
 
 

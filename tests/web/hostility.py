@@ -37,11 +37,13 @@ NAMES = {
     "braces": "{{ 7*7 }}{% raw %}",
     "cdata": "]]><b>x</b>--><!--",
     "empty": "",
-    "marks": "Z" + "\u0301\u0489" * 40 + "algo",
+    "marks": "Z" + "\u0301\u0489" * 15 + "algo",
 }
 """Names of funds and platforms, symbols of tokens and words of contracts, each alone."""
 EVERYTHING = "".join(NAMES.values())
 UINT = 2**256 - 1
+LONGEST_WORD = 300
+"""Files of funds are ours: nobody writes more than this without a break in what they say of a fund."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _asset(inventor: Inventor, slug: str, symbol: str, decimals: int) -> Asset:
 def _invent(inventor: Inventor, odd: Odd, eth: Asset) -> None:
     inventor.add(Platform(slug=odd.slug, name=odd.name, url="javascript:alert(1)"))
     token = _asset(inventor, odd.slug, odd.symbol, 6)
-    said = odd.name[:40]  # Files of funds are ours, and nobody writes longer words.
+    said = odd.name[:LONGEST_WORD]
     fund = inventor.fund(
         odd.slug,
         odd.name,
@@ -241,7 +243,8 @@ DEEP = ("all", "script", "long", "lines", "garbage", "old")
 """Funds of which every form is looked at; of the others those that are made of other parts of a name."""
 OF_DEEP = (
     *("/history", "/history.json", "/events", "/events.json", "/facts/gross_balance", "/facts/usable_value"),
-    *("/facts/gross_balance.json", "/facts/usable_value.json", "/at/2026-11-21", "/at/2026-11-21.json"),
+    *("/facts/gross_balance.json", "/facts/usable_value.json", "/facts/worst_1d", "/at/2026-11-21"),
+    "/at/2026-11-21.json",
 )
 
 

@@ -39,7 +39,8 @@ def test_every_event_can_be_wished_for_but_digests_and_what_is_taken_back() -> N
 
 
 def test_a_fund_in_the_address_is_ticked_and_another_word_is_nothing(one_visitor: Visitor) -> None:
-    named = one_visitor.get("/alerts?fund=alpha").text
+    (way,) = re.findall(r'<a href="([^"]+)">alerts of this fund</a>', one_visitor.get("/funds/alpha").text)
+    named = one_visitor.get(way).text
     assert 'value="alpha" checked' in named
     assert "<details open>" in named
     assert "checked" not in re.sub(r'type="radio"[^>]*', "", one_visitor.get(f"/alerts?fund={HOSTILE}").text)

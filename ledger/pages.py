@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Engine, Integer, String, and_, column, func, select, true, values
+from sqlalchemy import ColumnElement, Engine, String, and_, bindparam, func, select, true, type_coerce
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, col
 
 from ledger.database import reading
 from ledger.errors import LedgerUnreachableError
 from ledger.kinds import ReadingName, Role, SnapshotKind
+from ledger.latest import at_latest
 from ledger.tables import (
     Alert,
     Asset,
@@ -95,62 +95,30 @@ def asking(engine: Engine) -> Iterator[Session]:
         raise LedgerUnreachableError(f"the ledger does not answer: {error.orig}") from error
 
 
+# Statements of the home page are made once: to write one and look up its translation takes longer than to run it.
+_PLACES = (
+    select(Segment, Fund, Platform, Chain, Asset)
+    .join(Fund, col(Fund.slug) == col(Segment.fund_slug))
+    .join(Platform, col(Platform.slug) == col(Fund.platform_slug))
+    .join(Chain, col(Chain.chain_id) == col(Segment.chain_id))
+    .outerjoin(Asset, col(Asset.id) == col(Segment.asset_id))
+    .order_by(col(Fund.slug), col(Segment.slug))
+)
+
+
 def list_places(session: Session, fund_slug: str | None = None) -> list[Place]:
     """All segments with their fund, platform, chain and asset, by slug; of one fund if named."""
-    query = (
-        select(Segment, Fund, Platform, Chain, Asset)
-        .join(Fund, col(Fund.slug) == col(Segment.fund_slug))
-        .join(Platform, col(Platform.slug) == col(Fund.platform_slug))
-        .join(Chain, col(Chain.chain_id) == col(Segment.chain_id))
-        .outerjoin(Asset, col(Asset.id) == col(Segment.asset_id))
-        .order_by(col(Fund.slug), col(Segment.slug))
-    )
-    if fund_slug is not None:
-        query = query.where(col(Fund.slug) == fund_slug)
+    query = _PLACES if fund_slug is None else _PLACES.where(col(Fund.slug) == fund_slug)
     return [Place(*row) for row in session.execute(query)]
 
 
 def latest_metrics(session: Session, segment_ids: Sequence[int]) -> dict[int, dict[str, Metric]]:
     """Metrics of each segment at its greatest (day, as-of block), by name; segments never computed are absent."""
-    numbers = _latest_numbers(session, segment_ids)
-    if not numbers:
-        return {}
-    # Handed back to the database as a table: of a list of pairs SQLite makes a scan of all metrics.
-    latest = (
-        values(column("segment_id", Integer), column("day", String), column("number", BigInteger), name="latest")
-        .data(numbers)
-        .cte()
-    )
-    rows = session.scalars(
-        select(Metric)
-        .join(
-            latest,
-            and_(
-                col(Metric.segment_id) == latest.c.segment_id,
-                col(Metric.day) == latest.c.day,
-                col(Metric.as_of_number) == latest.c.number,
-            ),
-        )
-        .order_by(col(Metric.method_version), col(Metric.name))
-    )
+    query = at_latest(select(Metric)).order_by(col(Metric.method_version), col(Metric.name))
     found: dict[int, dict[str, Metric]] = {}
-    for metric in rows:
+    for metric in session.scalars(query, {"ids": segment_ids}):
         found.setdefault(metric.segment_id, {})[metric.name] = metric
     return found
-
-
-def _latest_numbers(session: Session, segment_ids: Sequence[int]) -> list[tuple[int, str, int]]:
-    """Segment, day and as-of block of the latest metrics: for each segment one step into an index, not its history."""
-    day, number = (
-        select(part)
-        .where(col(Metric.segment_id) == col(Segment.id))
-        .order_by(col(Metric.day).desc(), col(Metric.as_of_number).desc())
-        .limit(1)
-        .scalar_subquery()
-        for part in (col(Metric.day), col(Metric.as_of_number))
-    )
-    found = session.execute(select(col(Segment.id), day, number).where(col(Segment.id).in_(segment_ids)))
-    return [(segment_id, last, block) for segment_id, last, block in found if last is not None]
 
 
 def metric_history(session: Session, segment_id: int, name: str) -> list[Metric]:
@@ -163,18 +131,29 @@ def metric_history(session: Session, segment_id: int, name: str) -> list[Metric]
     return list({metric.day: metric for metric in rows}.values())
 
 
+# Thousands of rows: no decimals are made of what is drawn with three digits.
+_DAILY = (
+    select(col(Metric.segment_id), col(Metric.day), type_coerce(col(Metric.value), String))
+    .where(
+        col(Metric.name) == bindparam("name"),
+        col(Metric.segment_id).in_(bindparam("ids", expanding=True)),
+        col(Metric.day) >= bindparam("since"),
+    )
+    .order_by(col(Metric.segment_id), col(Metric.day), col(Metric.as_of_number), col(Metric.method_version))
+)
+
+
 def daily_values(
     session: Session, name: str, segment_ids: Sequence[int], since: str
-) -> dict[int, dict[str, Decimal | None]]:
-    """Values of one metric by segment and day from `since` (YYYY-MM-DD) on; the last as-of block of a day counts."""
-    rows = session.execute(
-        select(col(Metric.segment_id), col(Metric.day), col(Metric.value))
-        .where(col(Metric.name) == name, col(Metric.segment_id).in_(segment_ids), col(Metric.day) >= since)
-        .order_by(col(Metric.segment_id), col(Metric.day), col(Metric.as_of_number), col(Metric.method_version))
-    )
-    found: dict[int, dict[str, Decimal | None]] = {}
+) -> dict[int, dict[str, float | None]]:
+    """Values of one metric, to be drawn, by segment and day from `since` (YYYY-MM-DD) on.
+
+    The last as-of block of a day counts.
+    """
+    rows = session.connection().execute(_DAILY, {"name": name, "ids": segment_ids, "since": since}).all()
+    found: dict[int, dict[str, float | None]] = {}
     for segment_id, day, value in rows:
-        found.setdefault(segment_id, {})[day] = value
+        found.setdefault(segment_id, {})[day] = None if value is None else float(value)
     return found
 
 
@@ -209,21 +188,22 @@ def balance_series(session: Session, place: Place) -> list[Point]:
 
 
 _EVENT_COLUMNS = [getattr(Fact, name) for name in EventRow.__annotations__]
-
-
-def list_events(
-    session: Session, segment_ids: Sequence[int], roles: Sequence[Role], *, since: datetime | None = None
-) -> list[EventRow]:
-    """Facts of these roles in order of time, block and log; from a moment on, if said."""
-    query = select(*_EVENT_COLUMNS).where(*facts_of(segment_ids, roles))
-    if since is not None:
-        query = query.where(col(Fact.block_time) >= since)
-    rows = session.execute(
-        query.order_by(
-            col(Fact.block_time), col(Fact.block_number), col(Fact.log_index), col(Fact.fact_no), col(Fact.segment_id)
-        )
+_IN_ORDER = [getattr(Fact, name) for name in ("block_time", "block_number", "log_index", "fact_no", "segment_id")]
+_NEWEST_FACTS = (
+    select(*_EVENT_COLUMNS)
+    .where(
+        col(Fact.segment_id).in_(bindparam("ids", expanding=True)),
+        col(Fact.role).in_(bindparam("roles", expanding=True)),
     )
-    return [EventRow(*row) for row in rows]
+    .order_by(*(one.desc() for one in _IN_ORDER))
+    .limit(bindparam("limit"))
+)
+
+
+def list_events(session: Session, segment_ids: Sequence[int], roles: Sequence[Role]) -> list[EventRow]:
+    """Facts of these roles in order of time, block and log."""
+    query = select(*_EVENT_COLUMNS).where(*facts_of(segment_ids, roles)).order_by(*_IN_ORDER)
+    return [EventRow(*row) for row in session.execute(query)]
 
 
 def facts_of(segment_ids: Sequence[int], roles: Sequence[Role]) -> tuple[ColumnElement[bool], ...]:
@@ -231,10 +211,11 @@ def facts_of(segment_ids: Sequence[int], roles: Sequence[Role]) -> tuple[ColumnE
     return col(Fact.segment_id).in_(segment_ids), col(Fact.role).in_([str(role) for role in roles])
 
 
-def time_of_newest(session: Session, segment_ids: Sequence[int], roles: Sequence[Role], count: int) -> datetime | None:
-    """Block time of the fact of these roles that is the newest but `count`; None where there are no more than that."""
-    query = select(col(Fact.block_time)).where(*facts_of(segment_ids, roles))
-    return session.execute(query.order_by(col(Fact.block_time).desc()).offset(count).limit(1)).scalar()
+def newest_facts(session: Session, segment_ids: Sequence[int], roles: Sequence[Role], limit: int) -> list[EventRow]:
+    """So many of the newest facts of these roles, or all where there are fewer, in the order of list_events()."""
+    asked = {"ids": segment_ids, "roles": [str(role) for role in roles], "limit": limit}
+    rows = session.connection().execute(_NEWEST_FACTS, asked)
+    return [EventRow(*row) for row in rows][::-1]
 
 
 def readings_behind(session: Session, segment_id: int, number: int) -> list[Reading]:
@@ -297,16 +278,18 @@ class ChainState:
     tip_time: datetime | None
 
 
+_CHAINS = (
+    select(Chain, Cursor, col(Block.timestamp))
+    .outerjoin(Cursor, col(Cursor.chain_id) == col(Chain.chain_id))
+    .outerjoin(Block, and_(col(Block.chain_id) == col(Cursor.chain_id), col(Block.hash) == col(Cursor.hash)))
+    .where(col(Chain.chain_id).in_(select(col(Fund.chain_id))))
+    .order_by(col(Chain.slug))
+)
+
+
 def list_chains(session: Session) -> list[ChainState]:
     """Chains that a fund lives on, by slug, with the tip of what we followed."""
-    rows = session.execute(
-        select(Chain, Cursor, col(Block.timestamp))
-        .outerjoin(Cursor, col(Cursor.chain_id) == col(Chain.chain_id))
-        .outerjoin(Block, and_(col(Block.chain_id) == col(Cursor.chain_id), col(Block.hash) == col(Cursor.hash)))
-        .where(col(Chain.chain_id).in_(select(col(Fund.chain_id))))
-        .order_by(col(Chain.slug))
-    )
-    return [ChainState(*row) for row in rows]
+    return [ChainState(*row) for row in session.execute(_CHAINS)]
 
 
 def list_coverage(session: Session) -> list[Coverage]:

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from ledger.kinds import Role
+from ledger.latest import Number
 from ledger.listings import ReadingRow
 from ledger.moments import MADE_UP_BLOCK, MADE_UP_FACT, is_made_up
 from ledger.numbers import format_exact, scale
 from ledger.pages import EventRow, Place, balance_series, list_events
-from ledger.tables import Asset, Chain, Metric, Reading
+from ledger.tables import Asset, Chain, Reading
 from ledger.words import DISCLAIMER, chain_title, kind_words
 from web.catalogue import describe, readings_of
 from web.edition import Edition, SourceState
@@ -60,7 +61,7 @@ def synthetic(chain: Chain, fields: tuple[str, ...]) -> Json:
     return {"is_synthetic": is_made_up(chain), "synthetic": list(fields) if is_made_up(chain) else []}
 
 
-def metric_row(metric: Metric, chain: Chain, *, with_detail: bool = True) -> Json:
+def metric_row(metric: Number, chain: Chain, *, with_detail: bool = True) -> Json:
     """One metric: `value` null is unknown and has a reason."""
     row: Json = {
         "name": metric.name,
@@ -286,7 +287,7 @@ def number_json(edition: Edition, slug: str, name: str, number: int | None = Non
     return envelope(edition, f"{number_path(slug, name, number)}.json") | fund_row(found[0][0]) | {"segments": parts}
 
 
-def _number(edition: Edition, place: Place, metric: Metric) -> Json:
+def _number(edition: Edition, place: Place, metric: Number) -> Json:
     name = metric.name
     readings = edition.readings(place.segment_id, readings_of(name), metric.as_of_number)
     return {

@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 
+from ledger.latest import Number
 from ledger.moments import MADE_UP_BLOCK, is_made_up
 from ledger.numbers import finite
 from ledger.pages import Place
-from ledger.tables import Metric
 from ledger.words import chain_title
 from web.edition import Edition
 from web.figures import Figures
@@ -123,7 +123,7 @@ def _number(figures: Figures, name: str) -> tuple[Value, ...]:
     return value, shown.unit, words, shown.quality, shown.reason
 
 
-def _moment(metric: Metric | None) -> tuple[Value, ...]:
+def _moment(metric: Number | None) -> tuple[Value, ...]:
     if metric is None:
         return None, None, None, None
     return metric.day, metric.as_of_number, plain_time(metric.as_of_time), metric.method_version

@@ -7,9 +7,9 @@ from functools import cache
 from itertools import groupby
 from typing import Annotated, Any
 
+from ledger.latest import Number
 from ledger.numbers import finite, format_count, format_fraction, format_month, scale
 from ledger.pages import EventRow, Place
-from ledger.tables import Metric
 from ledger.words import lowered
 from web.charts import Size, render, sized, themed
 from web.contexts import Chart, Figure
@@ -74,7 +74,7 @@ def _percent(value: Any) -> float | None:
     return None if known is None else round(float(min(max(known, Decimal(0)), Decimal(1)) * 100), 2)
 
 
-def _chance_note(metrics: Sequence[Metric | None]) -> str:
+def _chance_note(metrics: Sequence[Number | None]) -> str:
     detail = detail_of(next((metric for metric in metrics if metric is not None and metric.detail), None))
     paths, episodes, days = (finite(detail.get(key)) for key in ("paths", "episodes", "observed_days"))
     if paths is None or episodes is None or days is None:

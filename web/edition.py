@@ -1,6 +1,6 @@
 """One consistent state of the ledger, from which pages, twins and feeds are made; what they share is asked once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from ledger.clock import Clock, chain_now
 from ledger.kinds import ChainStatus, SourceKind
+from ledger.latest import Number
 from ledger.pages import (
     ChainState,
     Place,
@@ -101,7 +102,7 @@ class Edition:
         return load_latest(self.session, self.places) if self._read is None else self._read
 
     @cached_property
-    def metrics(self) -> dict[int, dict[str, Metric]]:
+    def metrics(self) -> Mapping[int, Mapping[str, Number]]:
         """Latest metrics by segment and name."""
         return self.latest.metrics
 
@@ -144,7 +145,7 @@ class Edition:
             self._prices[chain_id, number] = [(price, neat_asset(asset)) for price, asset in found]
         return self._prices[chain_id, number]
 
-    def metrics_of(self, place: Place) -> dict[str, Metric]:
+    def metrics_of(self, place: Place) -> Mapping[str, Number]:
         """Latest metrics of one segment; empty where none was computed."""
         return self.metrics.get(place.segment_id, {})
 

@@ -1,19 +1,20 @@
 """The page of events: losses and payouts of all funds, newest first, and liquidations by fund and month."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from functools import partial
 
 from ledger.kinds import Role
 from ledger.numbers import format_month
-from ledger.pages import EventRow, Place, list_events, time_of_newest
+from ledger.pages import EventRow, Place, list_events, newest_facts
 from web.contexts import Cell, EventLine, EventsPage, Table
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, event_lines
+from web.figures import words_of
 from web.frames import frame
 from web.losses import count_liquidations
 
 MOST_LINES = 200
-FACTS_OF_A_LINE, GROWTH = 2, 4
+FACTS_OF_A_LINE, GROWTH = 4, 4
 """So many are asked for at first for each line that is wanted, and so many times more where that was not enough."""
 
 
@@ -37,26 +38,33 @@ def events_page(edition: Edition) -> EventsPage:
 
 def last_events(edition: Edition) -> list[EventLine]:
     """Shortfalls, payouts, ADL and socialised losses of all funds, newest first."""
-    return _lines_since(edition, None)
+    rows = list_events(edition.session, [place.segment_id for place in edition.places], LOSS_ROLES)
+    return event_lines(rows, {place.segment_id: place for place in edition.places}, edition.assets)
 
 
 def newest_events(edition: Edition, count: int) -> list[EventLine]:
     """The first so many of them, made of the newest days only: there may be years before those."""
     ids = [place.segment_id for place in edition.places]
-    facts = count * FACTS_OF_A_LINE
+    limit = count * FACTS_OF_A_LINE
     while True:
-        oldest = time_of_newest(edition.session, ids, LOSS_ROLES, facts)
-        # A line may sum up a day, so days are taken whole.
-        since = oldest and oldest.replace(hour=0, minute=0, second=0, microsecond=0)
-        lines = _lines_since(edition, since)
-        if since is None or len(lines) >= count:
+        rows = newest_facts(edition.session, ids, LOSS_ROLES, limit)
+        is_all = len(rows) < limit
+        if not is_all:  # A line may sum up a day, so days are taken whole: the oldest one may have been cut.
+            rows = [row for row in rows if row.block_time.date() > rows[0].block_time.date()]
+        lines = _kept_lines(edition, rows)
+        if is_all or len(lines) >= count:
             return lines[:count]
-        facts *= GROWTH
+        limit *= GROWTH
 
 
-def _lines_since(edition: Edition, since: datetime | None) -> list[EventLine]:
-    rows = list_events(edition.session, [place.segment_id for place in edition.places], LOSS_ROLES, since=since)
-    return event_lines(rows, {place.segment_id: place for place in edition.places}, edition.assets)
+def _kept_lines(edition: Edition, rows: Sequence[EventRow]) -> list[EventLine]:
+    """The lines of these facts, kept while neither they nor the words around them change."""
+    concerned = {row.segment_id for row in rows}
+    places = {place.segment_id: place for place in edition.places if place.segment_id in concerned}
+    words = [words_of(place) for place in places.values()]
+    assets = [(key, asset.address, asset.symbol, asset.decimals) for key, asset in edition.assets.items()]
+    make = partial(event_lines, rows, places, edition.assets)
+    return edition.latest.made_of((rows, words, assets), "newest events", make)
 
 
 def _liquidations(edition: Edition) -> Table | None:

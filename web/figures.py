@@ -1,8 +1,10 @@
 """One metric row as the figure pages print: text, all digits, block and time, quality with its reason."""
 
 from decimal import Decimal
+from functools import cached_property, partial
 
 from ledger.kinds import ChainStatus, DataStatus, FundKind, SegmentStatus
+from ledger.latest import Number
 from ledger.layers import has_fund
 from ledger.moments import moment
 from ledger.numbers import (
@@ -15,7 +17,6 @@ from ledger.numbers import (
     format_value,
 )
 from ledger.pages import Place
-from ledger.tables import Metric
 from ledger.words import BAND_WORDS, data_words
 from web.catalogue import describe
 from web.contexts import Badge, Figure
@@ -29,6 +30,8 @@ OWN_UNITS = frozenset({"gross_balance"})
 HUGE = 18
 """Power of ten from which a number is shown by it."""
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+MOVING = frozenset({"head_number", "head_time", "finalized_number", "checked_at", "_sa_instance_state"})
+"""What of a chain's row changes with each block; no figure is made of it. The last is no column."""
 BOUND_WORDS = ("at least", "lower bound")
 FUND_METRICS = frozenset(
     {
@@ -50,13 +53,15 @@ class Figures:
     def __init__(self, edition: Edition, place: Place) -> None:
         self.place = place
         self.metrics = edition.metrics_of(place)
+        self._printed: dict[str, Figure] = {}
 
     def __call__(self, name: str) -> Figure:
         """The figure of a metric; a metric that is not there is unknown and says so."""
-        metric = self.metrics.get(name)
-        if metric is None:
-            return self._absent(name)
-        return figure(metric, self.place)
+        found = self._printed.get(name)
+        if found is None:
+            metric = self.metrics.get(name)
+            found = self._printed[name] = self._absent(name) if metric is None else figure(metric, self.place)
+        return found
 
     def _absent(self, name: str) -> Figure:
         no_fund = name in FUND_METRICS and not has_fund(self.place)
@@ -71,7 +76,7 @@ class Figures:
         found = [figure(metric, self.place) for metric in self.metrics.values()]
         return tuple(sorted(found, key=lambda one: one.title))
 
-    def metric(self, name: str) -> Metric | None:
+    def metric(self, name: str) -> Number | None:
         """The row itself, for its detail."""
         return self.metrics.get(name)
 
@@ -86,6 +91,10 @@ class Figures:
 
     def badge(self) -> Badge:
         """Published status; a segment that was never computed is Not computable, or No fund by its kind."""
+        return self._badge
+
+    @cached_property
+    def _badge(self) -> Badge:
         metric = self.metrics.get("status")
         if self._halted:
             return badge(None)
@@ -107,6 +116,10 @@ class Figures:
 
     def data(self) -> tuple[str, str]:
         """Data status in words, and its reason."""
+        return self._data
+
+    @cached_property
+    def _data(self) -> tuple[str, str]:
         metric = self.metrics.get("data_status")
         if self._halted:
             return data_words(DataStatus.UNVERIFIED), self._halted
@@ -122,7 +135,26 @@ class Figures:
         return as_of_words(metric, self.place) if metric else ""
 
 
-def _each_once(metric: Metric) -> str:
+def figures_of(edition: Edition, place: Place) -> Figures:
+    """The same of the latest numbers, made once: kept while neither those nor the words around them change.
+
+    What a block moves may be older in its place: a page takes heads from its own.
+    """
+
+    def kept() -> Figures:
+        make = partial(Figures, edition, place)
+        return edition.latest.made_of(words_of(place), ("figures", place.segment_id), make)
+
+    return edition.once(("figures", place.segment_id), kept)
+
+
+def words_of(place: Place) -> list[dict[str, object]]:
+    """All that the ledger says of a segment, its fund, platform, chain and asset, but for what each block moves."""
+    rows = (place.segment, place.fund, place.platform, place.chain, place.asset)
+    return [{name: told for name, told in vars(row).items() if name not in MOVING} for row in rows if row is not None]
+
+
+def _each_once(metric: Number) -> str:
     """The stored reason, or its single reasons without the names of what lacks them where several share one."""
     reasons = (metric.detail or {}).get("reasons")
     if not isinstance(reasons, dict) or len(reasons) < 2:
@@ -138,12 +170,12 @@ def band_word(band: object) -> str:
     return str(band).replace("_", " ").capitalize()
 
 
-def as_of_words(metric: Metric, place: Place) -> str:
+def as_of_words(metric: Number, place: Place) -> str:
     """block 12,345 (24 May 2021, 17:02 UTC), or the time alone where there are no true blocks."""
     return moment(metric.as_of_number, metric.as_of_time, place.chain)
 
 
-def figure(metric: Metric, place: Place) -> Figure:
+def figure(metric: Number, place: Place) -> Figure:
     """The figure of one stored row."""
     entry = describe(metric.name)
     unit = unit_of(metric, place)
@@ -167,14 +199,14 @@ def figure(metric: Metric, place: Place) -> Figure:
     )
 
 
-def unit_of(metric: Metric, place: Place) -> str:
+def unit_of(metric: Number, place: Place) -> str:
     """The unit as pages print it: a token that is called as one of our own units stays a token."""
     symbol = neat_symbol(metric.unit)
     is_own = metric.name in OWN_UNITS and place.asset is not None and symbol == neat_symbol(place.asset.symbol)
     return symbol if is_own or metric.unit not in UNITS else metric.unit
 
 
-def _printed(metric: Metric, unit: str, rounding: Rounding) -> tuple[str, str]:
+def _printed(metric: Number, unit: str, rounding: Rounding) -> tuple[str, str]:
     """Short and full text of a value, of its words, or of not knowing."""
     words = neat(metric.text or "").replace(">=", "≥").replace("<=", "≤")
     if metric.name in ("status", "status_raw"):
@@ -203,7 +235,7 @@ def _short(value: Decimal, unit: str, rounding: Rounding) -> str:
     return f"{size}×" if unit == "ratio" else f"{size}{NO_BREAK}{unit}"
 
 
-def _status_text(metric: Metric) -> tuple[str, str]:
+def _status_text(metric: Number) -> tuple[str, str]:
     if metric.name == "status":
         shown = badge(metric.text)
         return (shown.word,) * 2
@@ -212,12 +244,12 @@ def _status_text(metric: Metric) -> tuple[str, str]:
     return (band_word(metric.value),) * 2
 
 
-def _is_bound(metric: Metric) -> bool:
+def _is_bound(metric: Number) -> bool:
     is_marked = (metric.detail or {}).get("is_lower_bound") is True
     return is_marked or (metric.quality == "partial" and any(word in metric.reason.lower() for word in BOUND_WORDS))
 
 
-def _interval(metric: Metric, unit: str, rounding: Rounding) -> str:
+def _interval(metric: Number, unit: str, rounding: Rounding) -> str:
     ends = [finite(end) for end in (metric.ci_low, metric.ci_high)]
     if ends == [None, None]:
         return ""

@@ -8,12 +8,13 @@ from markupsafe import Markup
 
 from ledger.coverage import AUDITED, BLOOM, COMPARED, RECONCILED
 from ledger.kinds import DataStatus, Quality, SegmentStatus
+from ledger.latest import Number
 from ledger.layers import has_fund
 from ledger.moments import is_made_up
 from ledger.numbers import format_count
 from ledger.pages import Place
 from ledger.rungs import list_verifications
-from ledger.tables import Coverage, Metric, Verification
+from ledger.tables import Coverage, Verification
 from ledger.words import DATA_WORDS, chain_title, kind_words
 from web.catalogue import describe
 from web.contexts import Cell, Frame, Link, Table
@@ -205,7 +206,7 @@ def unknown_reasons(edition: Edition, place: Place) -> dict[str, list[str]]:
     return found
 
 
-def is_missing(metric: Metric, place: Place) -> bool:
+def is_missing(metric: Number, place: Place) -> bool:
     """True for a number that is not fully known; what only a fund has is not missing where there is none by design."""
     return metric.quality != Quality.OK and (has_fund(place) or metric.name not in FUND_METRICS)
 

@@ -3,20 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
+from markupsafe import Markup
+
 from ledger.kinds import Status
+from ledger.latest import Number
 from ledger.layers import has_fund
 from ledger.moments import is_made_up
 from ledger.numbers import format_block, format_count, format_date
 from ledger.pages import Place, daily_values
-from ledger.tables import Metric
 from ledger.words import chain_title, kind_words
 from web.changes import newest_changes
 from web.contexts import Count, EventLine, Frame, HomeRow, Link, Spark, Table
 from web.edition import Edition
 from web.eventlist import newest_events
-from web.figures import Figures
+from web.figures import Figures, figures_of
 from web.filters import (
     Asked,
     Entry,
@@ -32,6 +35,7 @@ from web.filters import (
 from web.frames import frame
 from web.severity import worst_day, worst_first
 from web.sparks import spark
+from web.templating import macro
 from web.words import PURPOSE
 
 LAST_EVENTS, LAST_CHANGES = 12, 5
@@ -56,6 +60,7 @@ class HomePage:
     frame: Annotated[Frame, "around the page"]
     counts: Annotated[tuple[Count, ...], "funds, segments, Short or Depleted, Not computable"]
     rows: Annotated[tuple[HomeRow, ...], "funds, the most severe first, then the larger reference loss, or as asked"]
+    lines: Annotated[tuple[Markup, ...], "the same rows as HTML"]
     events: Annotated[tuple[EventLine, ...], "the last events"]
     notices: Annotated[tuple[Notice, ...], "open shortfalls and sources that are not current; mostly none"]
     form: Annotated[FilterForm, "search and filters"]
@@ -76,15 +81,15 @@ def home_asked(edition: Edition, query: Sequence[tuple[str, str]]) -> tuple[Home
 
 def _page(edition: Edition, asked: Asked, mistakes: Mistakes) -> HomePage:
     entries = _entries(edition)
-    shown = select_entries(entries, asked)
-    sparks = _sparks(edition, shown)
+    rows = _rows(edition, select_entries(entries, asked))
     return HomePage(
         frame=frame(edition, "/", "Backstop", description=PURPOSE, json_path="/funds.json", places=edition.places),
         counts=_counts(edition),
-        rows=tuple(_row(edition, entry, sparks) for entry in shown),
+        rows=tuple(row for row, _ in rows),
+        lines=tuple(line for _, line in rows),
         events=tuple(newest_events(edition, LAST_EVENTS)),
         notices=tuple(notices(edition)),
-        form=filter_form(asked, choices_of(entries), mistakes, count=len(shown), total=len(entries)),
+        form=filter_form(asked, choices_of(entries), mistakes, count=len(rows), total=len(entries)),
         heads=table_heads(asked),
         changes=newest_changes(edition, edition.places, "Owners, implementations and parameters", limit=LAST_CHANGES),
     )
@@ -95,12 +100,12 @@ def _entries(edition: Edition) -> list[Entry]:
     worst: dict[str, Place] = {}
     for place in worst_first(edition, edition.places):
         worst.setdefault(place.fund.slug, place)
-    return [Entry(place, Figures(edition, place)) for place in worst.values()]
+    return [Entry(place, figures_of(edition, place)) for place in worst.values()]
 
 
 def notices(edition: Edition) -> list[Notice]:
     """Our own sources that are not current, and losses that nobody has paid or booked yet."""
-    told = [_open_shortfall(Figures(edition, place)) for place in worst_first(edition, edition.places)]
+    told = [_open_shortfall(figures_of(edition, place)) for place in worst_first(edition, edition.places)]
     shortfalls = [notice for notice in told if notice is not None]
     late = [chain_title(source.state.chain) for source in edition.sources if not source.is_current]
     found = [_late_sources(late), *shortfalls] if late else shortfalls
@@ -126,7 +131,7 @@ def _open_shortfall(figures: Figures) -> Notice | None:
 
 
 def _counts(edition: Edition) -> tuple[Count, ...]:
-    keys = [Figures(edition, place).badge().key for place in edition.places]
+    keys = [figures_of(edition, place).badge().key for place in edition.places]
     short = sum(key in (Status.SHORT, Status.DEPLETED) for key in keys)
     return (
         Count(len(edition.funds()), "fund" if len(edition.funds()) == 1 else "funds"),
@@ -136,9 +141,25 @@ def _counts(edition: Edition) -> tuple[Count, ...]:
     )
 
 
-def _row(edition: Edition, entry: Entry, sparks: Mapping[int, Spark | None]) -> HomeRow:
+def _rows(edition: Edition, entries: Sequence[Entry]) -> list[tuple[HomeRow, Markup]]:
+    """The rows, each with its HTML: kept while neither its numbers nor its words change."""
+    sparks, draw = _sparks(edition, entries), macro("home_row.html", "fund_row")
+
+    def made(entry: Entry, *, is_one_of_many: bool) -> tuple[HomeRow, Markup]:
+        row = _row(entry, sparks.get(entry.place.segment_id), is_one_of_many=is_one_of_many)
+        return row, draw(row)
+
+    found = []
+    for entry in entries:
+        is_one_of_many = len(edition.funds()[entry.place.fund.slug]) > 1
+        what, key = (entry.figures, is_one_of_many), ("row", entry.place.segment_id)
+        make = partial(made, entry, is_one_of_many=is_one_of_many)
+        found.append(edition.latest.made_of(what, key, make))
+    return found
+
+
+def _row(entry: Entry, line: Spark | None, *, is_one_of_many: bool) -> HomeRow:
     place, figures = entry.place, entry.figures
-    is_one_of_many = len(edition.funds()[place.fund.slug]) > 1
     metric = next(iter(figures.metrics.values()), None)
     worst = figures("worst_1d")
     badge = figures.badge()
@@ -157,7 +178,7 @@ def _row(edition: Edition, entry: Entry, sparks: Mapping[int, Spark | None]) -> 
         exposure=figures("exposure"),
         worst=worst,
         worst_day=worst_day(figures, worst),
-        spark=sparks.get(place.segment_id),
+        spark=line,
         spark_reason=_no_spark(place),
         as_of_day=format_date(metric.as_of_time) if metric else "never",
         as_of_time=_moment(metric, place) if metric else "",
@@ -170,7 +191,7 @@ def _no_spark(place: Place) -> str:
     return "too few days" if place.asset else "not read"
 
 
-def _moment(metric: Metric, place: Place) -> str:
+def _moment(metric: Number, place: Place) -> str:
     """00:00 UTC, block 12,345; a poll's number is its time, and made-up numbers say nothing."""
     has_block = not (place.chain.is_venue or is_made_up(place.chain))
     return f"{metric.as_of_time:%H:%M} UTC" + (f", {format_block(metric.as_of_number)}" if has_block else "")
@@ -178,7 +199,7 @@ def _moment(metric: Metric, place: Place) -> str:
 
 def _sparks(edition: Edition, entries: Sequence[Entry]) -> Mapping[int, Spark | None]:
     """Lines of 90 days up to each fund's own last numbers, by segment: one question for all funds of a day."""
-    drawn = edition.latest.sparks
+    drawn: dict[int, Spark | None] = edition.latest.made_of(None, "sparks", dict)
     starts: dict[str, list[int]] = {}
     for entry in entries:
         metric = next(iter(entry.figures.metrics.values()), None)

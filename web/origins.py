@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from ledger.evidence import last_final_numbers, metrics_at, nearest_numbers
+from ledger.latest import Number
 from ledger.moments import block_words, is_made_up, shorten
 from ledger.numbers import finite, format_exact, format_time, scale
 from ledger.pages import Place
@@ -43,7 +44,7 @@ def number_path(slug: str, name: str, number: int | None = None) -> str:
     return f"/funds/{slug}/facts/{name}" + ("" if number is None else f"/{number}")
 
 
-def shown_metrics(edition: Edition, slug: str, name: str, number: int | None) -> list[tuple[Place, Metric]]:
+def shown_metrics(edition: Edition, slug: str, name: str, number: int | None) -> list[tuple[Place, Number]]:
     """One number of each segment, the latest or that of a block, the worst segment first; empty where there is none."""
     places = worst_first(edition, edition.funds().get(slug, []))
     if number is None:
@@ -53,7 +54,7 @@ def shown_metrics(edition: Edition, slug: str, name: str, number: int | None) ->
     return [(place, found[place.segment_id]) for place in places if place.segment_id in found]
 
 
-def history_up_to(edition: Edition, metric: Metric) -> list[Metric]:
+def history_up_to(edition: Edition, metric: Number) -> list[Metric]:
     """The days of a number until then."""
     rows = edition.history(metric.segment_id, metric.name)
     return [row for row in rows if row.day <= metric.day and row.as_of_number <= metric.as_of_number]
@@ -127,7 +128,7 @@ def no_number(edition: Edition, slug: str, name: str, number: int) -> str:
     )
 
 
-def _part(edition: Edition, place: Place, metric: Metric, *, is_alone: bool) -> NumberPart:
+def _part(edition: Edition, place: Place, metric: Number, *, is_alone: bool) -> NumberPart:
     pairs, tables = split_detail(detail_of(metric))
     history = history_up_to(edition, metric)
     return NumberPart(
@@ -142,7 +143,7 @@ def _part(edition: Edition, place: Place, metric: Metric, *, is_alone: bool) -> 
     )
 
 
-def _facts(metric: Metric, place: Place) -> list[tuple[str, str]]:
+def _facts(metric: Number, place: Place) -> list[tuple[str, str]]:
     """What the row says beside its value; lines without an answer are left out."""
     day = "the whole day" if metric.is_day_final else "the day so far"
     found = [
@@ -153,7 +154,7 @@ def _facts(metric: Metric, place: Place) -> list[tuple[str, str]]:
             "made up, like the block's number" if is_made_up(place.chain) else metric.as_of_hash,
         ),
         ("Day", f"{metric.day}, {day}"),
-        ("Window", f"{metric.window_days:g} days" if metric.window_days is not None else ""),
+        ("Window", _days(metric.window_days) if metric.window_days is not None else ""),
         ("Observations", f"{metric.n_obs:,}" if metric.n_obs is not None else ""),
         ("Events", f"{metric.n_events:,}" if metric.n_events is not None else ""),
         ("Quality", metric.quality + (f": {neat(metric.reason)}" if metric.reason else "")),
@@ -163,7 +164,11 @@ def _facts(metric: Metric, place: Place) -> list[tuple[str, str]]:
     return [(word, text) for word, text in found if text]
 
 
-def _readings(edition: Edition, place: Place, metric: Metric) -> Table | None:
+def _days(days: float) -> str:
+    return f"{days:g} {'day' if days == 1 else 'days'}"
+
+
+def _readings(edition: Edition, place: Place, metric: Number) -> Table | None:
     names = readings_of(metric.name)
     found = edition.readings(place.segment_id, names, metric.as_of_number)
     rows, count = found[:MOST_READINGS], len(found)
@@ -208,7 +213,7 @@ def _call(call: str) -> str:
     return call if len(call) <= 60 else call[:59] + "…"
 
 
-def _prices(edition: Edition, place: Place, metric: Metric) -> Table | None:
+def _prices(edition: Edition, place: Place, metric: Number) -> Table | None:
     rows = edition.prices(place.chain.chain_id, metric.as_of_number)
     if not rows or metric.unit not in ("usd", "ratio", "fraction"):
         return None
@@ -236,7 +241,7 @@ def _price_text(raw: int | None, decimals: int, error: str | None) -> str:
     return f"unknown: {neat(error or 'no answer')}" if raw is None else format_exact(scale(raw, decimals))
 
 
-def _history(edition: Edition, history: Sequence[Metric], place: Place) -> Table | None:
+def _history(edition: Edition, history: Sequence[Number], place: Place) -> Table | None:
     if len(history) < 2:
         return None
     shown = list(reversed(history))[:MOST_DAYS]
@@ -254,7 +259,7 @@ def _history(edition: Edition, history: Sequence[Metric], place: Place) -> Table
     return Table("Day by day", heads, body, note)
 
 
-def _day(row: Metric, place: Place, linked: Collection[int]) -> tuple[Cell, ...]:
+def _day(row: Number, place: Place, linked: Collection[int]) -> tuple[Cell, ...]:
     printed = figure(row, place)
     return (
         Cell(row.day),
@@ -268,7 +273,7 @@ def _linked(edition: Edition, place: Place, name: str) -> set[int]:
     return published_blocks(edition, place).get(name, set()) if name in KEY_METRICS else set()
 
 
-def _as_of(row: Metric, place: Place, published: Collection[int]) -> Cell:
+def _as_of(row: Number, place: Place, published: Collection[int]) -> Cell:
     """The block, which leads to the number as it stood at it."""
     number = row.as_of_number
     is_linked = number in published
@@ -276,5 +281,5 @@ def _as_of(row: Metric, place: Place, published: Collection[int]) -> Cell:
     return Cell(block_words(number, place.chain), href=path)
 
 
-def _line(history: Sequence[Metric], name: str) -> Spark | None:
+def _line(history: Sequence[Number], name: str) -> Spark | None:
     return spark({row.day: row.value for row in history}, f"{describe(name).title}, day by day")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ledger.kinds import FundKind, ReadingName, SegmentStatus
+from ledger.latest import Number
 from ledger.layers import has_fund
 from ledger.numbers import finite, scale
 from ledger.pages import Place
 from ledger.snapshots import list_readings
-from ledger.tables import Metric, Reading
+from ledger.tables import Reading
 from solvency.stress import AccountBook, Floats, compute_account_losses, compute_mix_losses, make_book
 from solvency.usable import Holding, compute_usable_value
 from web.details import detail_of, rows_of
@@ -99,7 +100,7 @@ def _find_hindrance(edition: Edition, place: Place) -> str:
     return (gap.reason or NOT_COMPUTED) if gap.value is None else ""
 
 
-def _list_holdings(usable: Metric | None) -> tuple[Holding, ...] | str:
+def _list_holdings(usable: Number | None) -> tuple[Holding, ...] | str:
     """The holdings as they are stored with the usable value."""
     rows = rows_of(detail_of(usable).get("assets"))
     if usable is None or usable.value is None or not rows:
@@ -123,7 +124,7 @@ def _holding(row: Mapping[str, Any]) -> Holding | None:
     )  # fmt: skip
 
 
-def _read_book(edition: Edition, place: Place, gap: Metric) -> AccountBook | str:
+def _read_book(edition: Edition, place: Place, gap: Number) -> AccountBook | str:
     """The account book from the readings at the block of the stress: values, signed sizes, index prices."""
     rows = list_readings(edition.session, place, gap.as_of_hash, READ)
     price = _settlement_price(edition, place, gap.as_of_number)

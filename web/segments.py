@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from ledger.kinds import FundKind, Role
+from ledger.latest import Number
 from ledger.layers import Behind, after_fund, has_fund
 from ledger.numbers import Rounding, finite, format_day, format_usd, format_value, scale
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details
-from ledger.tables import Metric
 from ledger.words import plain
 from web.absences import no_balance, no_composition, no_flows, no_losses
 from web.bundle import bundle_path
@@ -154,7 +154,7 @@ def segment_answer(figures: Figures, behind: Behind) -> Answer:
     )
 
 
-def source_text(loss: Metric | None) -> str:
+def source_text(loss: Number | None) -> str:
     """What the reference loss is, in the words stored with it."""
     return "" if loss is None else str(loss.text or detail_of(loss).get("source") or "")
 
@@ -274,7 +274,7 @@ def _stress_note(figures: Figures) -> str:
     return start + "From every open position at that block; the same move on the fund's assets and on the positions."
 
 
-def _cap_note(metric: Metric | None) -> str:
+def _cap_note(metric: Number | None) -> str:
     """Caps bind before the fund does: which market's is the tightest."""
     rows = rows_of(detail_of(metric).get("capped_markets"))
     left = [(finite(row.get("cap_left_usd")), str(row.get("market"))) for row in rows]

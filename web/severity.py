@@ -8,17 +8,16 @@ from ledger.pages import Place
 from web.contexts import Figure
 from web.details import detail_of
 from web.edition import Edition
-from web.figures import Figures
+from web.figures import Figures, figures_of
 from web.words import SEVERITY
 
 
 def worst_first(edition: Edition, places: Sequence[Place]) -> list[Place]:
     """Segments by severity, then by reference loss, the larger first, then by slug."""
-    return sorted(places, key=lambda place: _rank(edition, place))
+    return sorted(places, key=lambda place: _rank(figures_of(edition, place), place))
 
 
-def _rank(edition: Edition, place: Place) -> tuple[int, float, str]:
-    figures = Figures(edition, place)
+def _rank(figures: Figures, place: Place) -> tuple[int, float, str]:
     loss = figures.metric("reference_loss")
     size = finite(loss.value) if loss is not None else None
     return SEVERITY.index(Status(figures.badge().key)), -float(size or 0), place.segment.slug

@@ -1,11 +1,13 @@
 """Templates to bytes: everything is escaped, and a name that a context does not have is an error."""
 
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from ledger.words import DISCLAIMER
 from web.names import tame
@@ -41,3 +43,9 @@ def render(template: str, **context: Any) -> bytes:
     """One page or feed."""
     text = environment().get_template(template).render(**context).strip()
     return (NO_XML.sub("\ufffd", text) if template.endswith((".atom", ".svg", ".xml")) else text).encode() + b"\n"
+
+
+def macro(template: str, name: str) -> Callable[..., Markup]:
+    """A part of a page by itself: what it prints is escaped."""
+    found: Callable[..., Markup] = getattr(environment().get_template(template).module, name)
+    return found

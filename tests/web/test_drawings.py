@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from ledger.pages import Place, Point, list_events
+from ledger.pages import Place, Point, latest_metrics, list_events
 from tests.web.conftest import Reader
 from tests.web.inventor import NOW
 from web.charts import BalanceLine, look_closer
@@ -36,6 +36,7 @@ def drawn(engine: Engine, grid: list[dict[str, Any]] | None = None, gap: str = "
         edition = Edition(session, lambda: NOW, SiteConfig())
         place = place_of(edition, LARGE)
         figures = Figures(edition, place)
+        figures.metrics = latest_metrics(session, [place.segment_id])[place.segment_id]
         session.expunge_all()
         metric = figures.metrics["gap_survived"]
         if grid is not None:
@@ -155,13 +156,14 @@ def test_flows_are_named_beside_their_bars_and_summed_in_words(engine: Engine) -
 def test_a_chance_is_a_bar_between_0_and_100_with_its_number_beside_it(engine: Engine) -> None:
     with Session(engine) as session:
         edition = Edition(session, lambda: NOW, SiteConfig())
-        figures = Figures(edition, place_of(edition, LARGE))
+        place = place_of(edition, LARGE)
+        figures = Figures(edition, place)
+        figures.metrics = found = latest_metrics(session, [place.segment_id])[place.segment_id]
         session.expunge_all()
-        metric = figures.metrics["coverage"]
+        metric = found["coverage"]
         metric.unit = "fraction"
         metric.value, metric.ci_low, metric.ci_high = Decimal("0.0105"), 0.0091, 0.0120
-        figures.metrics["depletion_90d"] = metric
-        figures.metrics["depletion_365d"] = figures.metrics["runway"]
+        found |= {"depletion_90d": metric, "depletion_365d": found["runway"]}
         chances = segment_drawings(figures, []).chances
     assert [chance.within for chance in chances] == ["90 days", "365 days"]
     assert (chances[0].point, chances[0].low) == (1.05, 0.91)

@@ -1,24 +1,28 @@
 """Numbers that pages share: read once, and never shown after something was computed, taken back or declared anew."""
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from hashlib import sha256
 
 import pytest
 from sqlalchemy import Engine, delete, event, func, select, update
-from sqlmodel import col
+from sqlmodel import Session, col
 
 from ledger.database import open_engine, writing
-from ledger.kinds import Role
+from ledger.kinds import ChainStatus, Role, SegmentStatus
+from ledger.latest import latest_numbers
 from ledger.metrics import delete_metrics_above
 from ledger.pages import asking, latest_metrics, ledger_marker, list_places
-from ledger.tables import Chain, Cursor, Fund, Metric, Platform
+from ledger.standing import set_chain_status, set_segment_status
+from ledger.tables import Block, Chain, Cursor, Fact, Fund, Metric, Platform
 from tests.web.conftest import Reader
 from tests.web.inventor import COMPUTED_AT, LIVE, NOW, Inventor, perp_metrics
-from web.edition import Edition, SiteConfig
+from web.edition import CURRENT_WITHIN, Edition, SiteConfig
 from web.eventlist import last_events, newest_events
 from web.press import Press, Sheet
 from web.site import create_site
@@ -146,10 +150,10 @@ def test_the_latest_numbers_and_the_mark_are_found_by_index(changing: Engine) ->
     with statements(changing) as asked, asking(changing) as session:
         ids = [place.segment_id for place in list_places(session)]
         asked.clear()
-        assert set(latest_metrics(session, ids)) == set(ids)
+        assert set(latest_numbers(session, ids)) == set(ids)
         ledger_marker(session)
     of_numbers = [one for one in asked if "metric" in one[0]]
-    assert len(of_numbers) == 3
+    assert len(of_numbers) == 2
     with changing.connect() as connection:
         if changing.dialect.name == "postgresql":
             connection.exec_driver_sql("SET enable_seqscan = off")  # A small table is read whole, whatever there is.
@@ -165,8 +169,105 @@ def test_a_ledger_without_numbers_has_no_latest(changing: Engine) -> None:
     with writing(changing) as session:
         session.execute(delete(Metric))
     with asking(changing) as session:
-        assert latest_metrics(session, [place.segment_id for place in list_places(session)]) == {}
-        assert latest_metrics(session, []) == {}
+        assert Edition(session, lambda: NOW, SiteConfig()).metrics == {}
+
+
+def test_the_digest_is_that_of_the_numbers_as_json(changing: Engine) -> None:
+    odd = 'A "name" with \\ and ü'
+    with writing(changing) as session:
+        session.execute(update(Metric).where(col(Metric.name) == "coverage").values(text=odd, value=Decimal("1E-9")))
+    with asking(changing) as session:
+        places = list_places(session)
+        found = latest_metrics(session, [place.segment_id for place in places])
+        numbers = [
+            [place.segment.slug, name, m.day, m.as_of_hash, m.method_version, str(m.value), m.text, m.inputs_digest]
+            for place in places
+            for name, m in sorted(found[place.segment_id].items())
+        ]
+        files = sorted((place.fund.slug, place.fund.file_digest) for place in places)
+        told = json.dumps([numbers, files]).encode()
+        assert Edition(session, lambda: NOW, SiteConfig()).digest == sha256(told).hexdigest()
+    assert b"1E-9" in told
+
+
+@contextmanager
+def after_a_block(engine: Engine) -> Iterator[tuple[Reader, Session]]:
+    """A reader who has seen the home page, and the ledger: what is written is followed by a block, not by numbers."""
+    reader = Reader(create_site(engine, lambda: NOW, SiteConfig()))
+    reader.get("/")
+    with writing(engine) as session:
+        yield reader, session
+    move_tip(engine)
+
+
+def row_of(reader: Reader, slug: str) -> str:
+    text = reader.get("/").text
+    return text[text.index(f'<th scope="row"><a href="/funds/{slug}">') :].partition("</tr>")[0]
+
+
+def test_a_row_is_kept_over_a_block_and_made_anew_when_its_segment_or_chain_stands_otherwise(changing: Engine) -> None:
+    with after_a_block(changing) as (reader, session):
+        before = {slug: row_of(reader, slug) for slug in ("alpha", "beta")}
+        [alpha] = list_places(session, "alpha")
+        set_segment_status(session, alpha.segment_id, SegmentStatus.UNVERIFIED, "block 7 has another hash")
+    assert row_of(reader, "beta") == before["beta"]
+    changed = row_of(reader, "alpha")
+    assert "Thin" in before["alpha"]
+    assert "Not computable" in changed
+    assert "unverified" in changed
+    assert "block 7 has another hash" in reader.get("/").text
+    assert "Not computable" in row_of(reader, "alpha"), "and it stays so"
+
+
+def test_a_chain_that_went_away_is_said_of_a_fund_without_numbers_at_the_next_block(changing: Engine) -> None:
+    with writing(changing) as session:
+        session.execute(delete(Metric))
+    with after_a_block(changing) as (reader, session):
+        assert "source down" not in row_of(reader, "alpha")
+        set_chain_status(session, LIVE, ChainStatus.UNREACHABLE, "no provider answers")
+    assert "source down" in row_of(reader, "alpha")
+
+
+def test_a_new_name_stands_in_rows_and_events_at_the_next_block(changing: Engine) -> None:
+    with writing(changing) as session:
+        [alpha] = list_places(session, "alpha")
+        Inventor(session).fact(alpha.segment, NOW - timedelta(minutes=1), Role.SHORTFALL, 5)
+    with after_a_block(changing) as (reader, session):
+        assert reader.get("/").text.count("Alpha fund") == 2
+        session.execute(update(Fund).where(col(Fund.slug) == "alpha").values(name="Omega fund"))
+    page = reader.get("/").text
+    assert (page.count("Alpha fund"), page.count("Omega fund")) == (0, 2)
+
+
+def test_events_are_those_of_the_ledger_at_each_block(changing: Engine) -> None:
+    with after_a_block(changing) as (reader, session):
+        assert "No shortfall, payout" in reader.get("/").text
+        [alpha] = list_places(session, "alpha")
+        Inventor(session).fact(alpha.segment, NOW - timedelta(minutes=1), Role.SHORTFALL, 5)
+    assert "5 smallest units" in reader.get("/").text
+    with writing(changing) as session:
+        session.execute(update(Fact).values(amount_raw=77))
+    move_tip(changing)
+    page = reader.get("/").text
+    assert "77 smallest units" in page
+    assert ">5 smallest units" not in page
+
+
+def test_a_source_that_falls_behind_is_said_although_numbers_and_rows_are_kept(changing: Engine) -> None:
+    """The clock crosses the limit within a minute, so that all that hangs on numbers is still kept."""
+    limit = NOW.replace(second=0) + CURRENT_WITHIN
+    now = [limit + timedelta(seconds=10)]
+    with writing(changing) as session:
+        session.execute(update(Block).values(timestamp=limit - CURRENT_WITHIN + timedelta(seconds=20)))
+    reader = Reader(create_site(changing, lambda: now[0], SiteConfig()))
+    with statements(changing) as asked:
+        assert "1 of 1 source current" in reader.get("/").text
+        now[0] += timedelta(seconds=20)
+        move_tip(changing)
+        late = reader.get("/").text
+        assert reads_numbers(asked) == 1, "numbers were kept"
+    assert "0 of 1 source current" in late
+    assert "Our reading of Optimism is behind" in late
 
 
 def test_the_newest_events_are_the_first_of_all_however_many_facts_make_a_line(engine: Engine) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -42,7 +43,12 @@ def open_engine(url: str) -> Engine:
         terms = {name: value for name, value in terms.items() if name not in parsed.query}
         # Errors quote the statement: what it was given may be somebody's address, and errors are logged.
         engine = create_engine(
-            parsed, pool_pre_ping=True, json_serializer=json_text, connect_args=terms, hide_parameters=True
+            parsed,
+            pool_pre_ping=True,
+            json_serializer=json_text,
+            json_deserializer=msgspec.json.decode,  # Reads what that wrote, five times as fast as the library's own.
+            connect_args=terms,
+            hide_parameters=True,
         )
     except (ArgumentError, NoSuchModuleError) as error:
         raise LedgerUnreachableError(

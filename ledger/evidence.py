@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import String, cast, exists, func, select
+from sqlalchemy import String, bindparam, cast, exists, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col
 
 from ledger.kinds import Role
-from ledger.pages import EventRow, Place, facts_of
+from ledger.pages import EventRow, Place, facts_of, newest_facts
 from ledger.tables import Alert, AlertEvidence, Block, Fact, Metric, RawLog
 
 
@@ -141,13 +141,11 @@ def latest_events(session: Session, segment_ids: Sequence[int], roles: Sequence[
     Where more are stored, those of the oldest block are left out: it may have been cut, and a fact is named by its
     place among the others of its transaction.
     """
-    query = select(*_EVENT_COLUMNS).where(*facts_of(segment_ids, roles))
-    newest = query.order_by(*(col(getattr(Fact, name)).desc() for name in _IN_ORDER)).limit(limit + 1)
-    rows = [EventRow(*row) for row in session.execute(newest)]
+    rows = newest_facts(session, segment_ids, roles, limit + 1)
     if len(rows) > limit:
-        cut = (rows[-1].block_time, rows[-1].block_number)
+        cut = (rows[0].block_time, rows[0].block_number)
         rows = [row for row in rows if (row.block_time, row.block_number) > cut]
-    return rows[::-1]
+    return rows
 
 
 def list_events_between(
@@ -198,11 +196,14 @@ def list_tellings(session: Session, fact: Fact, *, named: str) -> list[Telling]:
     return [Telling(alert, is_retracted) for alert, is_retracted in rows]
 
 
+_CHANGES = (  # For the home page, made once as those in ledger.pages.
+    select(*(getattr(Fact, name) for name in ChangeRow._fields))
+    .where(col(Fact.segment_id).in_(bindparam("ids", expanding=True)), col(Fact.role).in_(list(map(str, CHANGE_ROLES))))
+    .order_by(*(col(getattr(Fact, name)) for name in _IN_ORDER))
+)
+
+
 def list_changes(session: Session, segment_ids: Sequence[int]) -> list[ChangeRow]:
     """Every fact about control, parameters and shutdowns, in order of time, block and log."""
-    rows = session.execute(
-        select(*(getattr(Fact, name) for name in ChangeRow._fields))
-        .where(*facts_of(segment_ids, CHANGE_ROLES))
-        .order_by(*(col(getattr(Fact, name)) for name in _IN_ORDER))
-    )
+    rows = session.connection().execute(_CHANGES, {"ids": segment_ids})
     return [ChangeRow(*row) for row in rows]

@@ -35,5 +35,6 @@ def assert_same_tables(one: dict[str, list[dict[str, Any]]], other: dict[str, li
     """Fails with the first table and row that differ."""
     for name, rows in one.items():
         for at, (left, right) in enumerate(zip(rows, other[name], strict=False)):
-            assert left == right, f"{name}, row {at}"
+            apart = {column: (left[column], right.get(column)) for column in left if left[column] != right.get(column)}
+            assert left == right, f"{name}, row {at}: {apart}"
         assert len(rows) == len(other[name]), f"{name} has {len(rows)} and {len(other[name])} rows"

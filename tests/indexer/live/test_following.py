@@ -90,6 +90,11 @@ def is_at_head(engine: Engine, chain: AnvilChain) -> Callable[[], bool]:
     return look
 
 
+def is_final(engine: Engine, chain: AnvilChain) -> Callable[[], bool]:
+    """Whether all that the node calls final is so in the ledger; a later poll than the one at the head may say it."""
+    return lambda: dump_tables(engine)["chain"][0]["finalized_number"] == chain.head() - FINALITY
+
+
 @pytest.mark.scenario(1)
 @pytest.mark.scenario(5)
 async def test_many_reorgs_by_the_node_while_a_task_follows_it(engine: Engine, chain: AnvilChain, seed: int) -> None:
@@ -171,6 +176,8 @@ async def test_a_wall_clock_that_jumps_by_hours_neither_stalls_polling_nor_chang
             fill(chain, 3)
             await waits.until(is_at_head(engine, chain))
             await even.until(is_at_head(steady, chain))
+        await waits.until(is_final(engine, chain))
+        await even.until(is_final(steady, chain))
         assert {wait for wait in waits.asked if wait > 0.01} == {0.25}, "each poll is followed by the same pause"
     assert_is_the_chain(engine, chain)
     jumped, kept = dump_tables(engine), dump_tables(steady)

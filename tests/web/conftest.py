@@ -1,8 +1,6 @@
 """A site over an invented ledger, read in process."""
 
 import asyncio
-import html
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from sqlalchemy import Engine
 
 from ledger.database import open_engine
 from ledger.upgrades import upgrade
+from tests.web.crawling import internal_links
 from tests.web.invented import invent_ledger
 from tests.web.inventor import NOW
 from tests.web.visitors import Visitor, invent_two_funds, visitor_of
@@ -71,12 +70,6 @@ def pages(reader: Reader) -> dict[str, str]:
             found[path] = answer.text
             waiting += [link for link in internal_links(answer.text) if link not in found]
     return found
-
-
-def internal_links(text: str) -> list[str]:
-    """Paths of this site that a page links to, without questions and fragments."""
-    links = re.findall(r'(?:href|src)="(/[^"#?]*)', text)
-    return sorted({html.unescape(link) for link in links})
 
 
 @pytest.fixture

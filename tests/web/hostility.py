@@ -37,7 +37,7 @@ NAMES = {
     "braces": "{{ 7*7 }}{% raw %}",
     "cdata": "]]><b>x</b>--><!--",
     "empty": "",
-    "marks": "Z" + "\u0301\u0489" * 15 + "algo",
+    "marks": "Z" + "\u0301\u0489" * 40 + "algo",
 }
 """Names of funds and platforms, symbols of tokens and words of contracts, each alone."""
 EVERYTHING = "".join(NAMES.values())
@@ -108,7 +108,8 @@ def _asset(inventor: Inventor, slug: str, symbol: str, decimals: int) -> Asset:
 def _invent(inventor: Inventor, odd: Odd, eth: Asset) -> None:
     inventor.add(Platform(slug=odd.slug, name=odd.name, url="javascript:alert(1)"))
     token = _asset(inventor, odd.slug, odd.symbol, 6)
-    said = odd.name[:LONGEST_WORD]
+    # Signs heaped on one letter are one letter, which no browser breaks.
+    said = odd.name[: 40 if odd.slug == "marks" else LONGEST_WORD]
     fund = inventor.fund(
         odd.slug,
         odd.name,

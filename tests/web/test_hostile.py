@@ -17,8 +17,8 @@ from sqlalchemy import Engine
 from app.server import open_socket, serving
 from ledger.database import open_engine
 from ledger.upgrades import upgrade
-from tests.web.conftest import Reader, internal_links
-from tests.web.crawling import find_faults, text_of
+from tests.web.conftest import Reader
+from tests.web.crawling import find_faults, internal_links, text_of
 from tests.web.hostility import (
     DEEP,
     LONG,

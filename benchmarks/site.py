@@ -29,6 +29,8 @@ from benchmarks.site_ledger import build_ledger
 from benchmarks.site_plan import NOW
 from benchmarks.site_server import cores, pinned, site_running
 from ledger.database import open_engine, reading, writing
+from ledger.latest import LatestNumber, latest_numbers
+from ledger.metrics import MetricRow, delete_metrics_above, write_metrics
 from ledger.pages import ledger_marker, list_chains, list_places
 from ledger.standing import set_chain_head
 from web.edition import SiteConfig
@@ -77,21 +79,46 @@ def timed_ms(work: Callable[[], object], rounds: int, before: Callable[[], objec
     return median(wall), median(processor)
 
 
-def after_block_ms(engine: Engine, path: str, rounds: int) -> tuple[float, float]:
-    """The same of a page that the press has made before: a block has come since, and nothing was computed."""
-    with reading(engine) as session:
-        chain = list_chains(session)[0].chain
-        number, head_time = chain.head_number or 0, chain.head_time or NOW
-    press, heights = Press(engine, lambda: NOW, SiteConfig()), count(number + 1)
+class Ahead:
+    """A chain that goes on: each step is a block with new numbers of so many of its funds."""
 
-    def come(height: int) -> None:
-        with writing(engine) as session:
-            set_chain_head(session, chain.chain_id, height, head_time, checked_at=NOW)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        with reading(engine) as session:
+            self.chain = list_chains(session)[0].chain
+            ids = [place.segment_id for place in list_places(session) if place.chain.chain_id == self.chain.chain_id]
+            self._numbers = [list(found.values()) for found in latest_numbers(session, ids).values()]
+        self.funds = len(self._numbers)
+        self._head, self._time = self.chain.head_number or 0, self.chain.head_time or NOW
+        self._heights = count(self._head + 1)
 
+    def step(self, funds: int) -> None:
+        """The next block."""
+        height = next(self._heights)
+        rows = [_moved(number, height) for numbers in self._numbers[:funds] for number in numbers]
+        with writing(self._engine) as session:
+            set_chain_head(session, self.chain.chain_id, height, self._time, checked_at=NOW)
+            write_metrics(session, rows, computed_at=NOW)
+
+    def go_back(self) -> None:
+        """The ledger as it was."""
+        with writing(self._engine) as session:
+            set_chain_head(session, self.chain.chain_id, self._head, self._time, checked_at=NOW)
+            delete_metrics_above(session, self.chain.chain_id, self._head)
+
+
+def _moved(number: LatestNumber, height: int) -> MetricRow:
+    told = {name: getattr(number, name) for name in MetricRow.__dataclass_fields__}
+    return MetricRow(**told | {"as_of_number": height})
+
+
+def anew_ms(engine: Engine, path: str, rounds: int, *, funds: int) -> tuple[float, float]:
+    """The time of a page that a running site has made before: since then came a block, and new numbers of its funds."""
+    press, ahead = Press(engine, lambda: NOW, SiteConfig()), Ahead(engine)
     try:
-        return timed_ms(lambda: press.sheet(path), rounds, before=lambda: come(next(heights)))
+        return timed_ms(lambda: press.sheet(path), rounds, before=lambda: ahead.step(funds))
     finally:
-        come(number)
+        ahead.go_back()
 
 
 def measure_pages(engine: Engine, console: Console, rounds: int) -> dict[str, float]:
@@ -102,18 +129,24 @@ def measure_pages(engine: Engine, console: Console, rounds: int) -> dict[str, fl
     paths = [f"/funds/{slug}" for slug in slugs[:: max(len(slugs) // PAGES, 1)][:PAGES]]
     funds = {path: zipped_kb(sheet_of(engine, path)) for path in paths}
     largest = max(funds, key=lambda path: funds[path])
-    home_ms, home_cpu = timed_ms(lambda: sheet_of(engine, "/"), rounds)
-    fund_ms, fund_cpu = timed_ms(lambda: sheet_of(engine, largest), min(rounds, 5))
-    block_ms, block_cpu = after_block_ms(engine, "/", rounds)
-    console.print(f"Home page made anew, nothing kept: {home_ms:.1f} ms ({home_cpu:.1f} of the processor)")
-    console.print(f"Home page made anew after a block without new numbers: {block_ms:.1f} ms ({block_cpu:.1f})")
     console.print(f"Asking whether the ledger has changed, as for each request: {marker_ms:.2f} ms")
-    console.print(
-        f"Largest of {len(paths)} fund pages made anew, nothing kept: {fund_ms:.1f} ms ({fund_cpu:.1f}), {largest}"
+
+    def tell(what: str, took: tuple[float, float]) -> float:
+        console.print(f"{what}: {took[0]:.1f} ms ({took[1]:.1f} of the processor)")
+        return took[0]
+
+    chain = Ahead(engine).funds
+    tell("Home page made anew after a block without new numbers", anew_ms(engine, "/", rounds, funds=0))
+    tell("… after a block and new numbers of one fund", anew_ms(engine, "/", rounds, funds=1))
+    tell(
+        f"… after a block and new numbers of all {chain} funds on its chain", anew_ms(engine, "/", rounds, funds=chain)
     )
+    start_ms = tell("… by a site that has just started", timed_ms(lambda: sheet_of(engine, "/"), rounds))
+    fund_times = timed_ms(lambda: sheet_of(engine, largest), min(rounds, 5))
+    tell(f"Largest of {len(paths)} fund pages by a site that has just started, {largest}", fund_times)
     return {
         "web.home_gzip_kb": zipped_kb(sheet_of(engine, "/")),
-        "web.home_ms": home_ms,
+        "web.home_ms": start_ms,
         "web.fund_gzip_kb": funds[largest],
         "web.css_kb": len(static_files()[static_path("site.css")]) / KB,
     }

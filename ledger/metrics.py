@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlmodel import Session, col
 
 from ledger.bulk import insert_rows
@@ -96,6 +96,8 @@ def write_metrics(session: Session, rows: Iterable[MetricRow], *, computed_at: d
     fresh = [row for key, row in wanted.items() if key not in stored or key in set(changed)]
     values = [(*(getattr(row, name) for name in MetricRow.__dataclass_fields__), computed_at) for row in fresh]
     insert_rows(session, Metric, _COLUMNS, values)
+    if fresh:
+        _count(session, col(Segment.id).in_({row.segment_id for row in fresh}))
     return len(fresh)
 
 
@@ -107,6 +109,16 @@ def delete_metrics_above(session: Session, chain_id: int, number: int) -> None:
         .where(col(Metric.segment_id).in_(of_chain), col(Metric.as_of_number) > number)
         .execution_options(synchronize_session=False)
     )
+    _count(session, col(Segment.chain_id) == chain_id)
+
+
+def _count(session: Session, of_these: ColumnElement[bool]) -> None:
+    """What was made of these segments' numbers holds no more.
+
+    In the transaction that writes them, and last in it: others wait for the row until it ends.
+    """
+    more = update(Segment).where(of_these).values(numbers_written=col(Segment.numbers_written) + 1)
+    session.execute(more.execution_options(synchronize_session=False))
 
 
 def _list_stored(session: Session, rows: Sequence[MetricRow]) -> dict[tuple[object, ...], MetricRow]:

@@ -4,11 +4,16 @@ Usable values and coverage are rounded down, losses up. What is no finite number
 """
 
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
 MILLION = Decimal(1_000_000)
+TEN_MILLION = 10 * MILLION
+WIDE = Context(prec=120)
+"""Room for any 256-bit integer and its decimals."""
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+"""By their English names wherever this runs; strftime() asks the machine, and takes longer."""
 INVALID = "invalid"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -34,25 +39,19 @@ def finite(value: Any) -> Decimal | None:
 
 def scale(raw: int, decimals: int) -> Decimal:
     """raw / 10^decimals, exact for any 256-bit integer."""
-    with localcontext() as context:
-        context.prec = 120
-        return Decimal(raw).scaleb(-decimals)
+    return Decimal(raw).scaleb(-decimals, WIDE)
 
 
 def format_decimal(value: Decimal, places: int, rounding: Rounding = Rounding.NEAREST) -> str:
     """Fixed places, commas between thousands; −0.00 is 0.00."""
-    with localcontext() as context:
-        context.prec = 120
-        rounded = value.quantize(Decimal(1).scaleb(-places), rounding=str(rounding))
-        text = f"{abs(rounded):,f}"
-        return f"−{text}" if rounded < 0 else text
+    rounded = value.quantize(Decimal((0, (1,), -places)), str(rounding), WIDE)
+    text = f"{rounded.copy_abs():,f}"
+    return f"−{text}" if rounded < 0 else text
 
 
 def format_exact(value: Decimal) -> str:
     """All digits, commas between thousands, no trailing zeros."""
-    with localcontext() as context:
-        context.prec = 120
-        text = f"{abs(value):,f}"
+    text = f"{value.copy_abs():,f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return f"−{text}" if value < 0 else text
 
@@ -60,7 +59,7 @@ def format_exact(value: Decimal) -> str:
 def format_usd(value: Decimal, rounding: Rounding = Rounding.NEAREST) -> str:
     """$12.34 under a hundred, $1,234 under ten million, $13.48 M above."""
     size = abs(value)
-    if size >= 10 * MILLION:
+    if size >= TEN_MILLION:
         text = format_decimal(value / MILLION, 2, rounding) + f"{NO_BREAK}M"
     else:
         text = format_decimal(value, 2 if size < 100 and value != value.to_integral_value() else 0, rounding)
@@ -129,12 +128,12 @@ def format_count(count: int, one: str, many: str | None = None) -> str:
 
 def format_date(time: datetime) -> str:
     """24 May 2021."""
-    return f"{time.day} {time:%b %Y}"
+    return f"{time.day} {MONTHS[time.month - 1]} {time.year}"
 
 
 def format_time(time: datetime) -> str:
     """24 May 2021, 17:02 UTC."""
-    return f"{format_date(time)}, {time:%H:%M} UTC"
+    return f"{format_date(time)}, {time.hour:02}:{time.minute:02} UTC"
 
 
 def format_block(number: int) -> str:
@@ -144,7 +143,7 @@ def format_block(number: int) -> str:
 
 def format_month(month: str) -> str:
     """2021-05 as May 2021."""
-    return f"{datetime.fromisoformat(month + '-01'):%b}{NO_BREAK}{month[:4]}"
+    return f"{MONTHS[int(month[5:7]) - 1]}{NO_BREAK}{month[:4]}"
 
 
 def format_day(day: str) -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from textwrap import shorten, wrap
 
 from ledger.kinds import Status
-from ledger.pages import Place, daily_values
+from ledger.pages import Place, daily_balances
 from ledger.words import DISCLAIMER, kind_words
 from web.badges import COLOURS, INK, PAPER, why_late
 from web.contexts import Figure
@@ -97,7 +97,7 @@ def _line(edition: Edition, place: Place, figures: Figures) -> tuple[tuple[str, 
     if metric is None:
         return (), ""
     since = f"{metric.as_of_time - timedelta(days=SPARK_DAYS):%Y-%m-%d}"
-    values = daily_values(edition.session, "gross_balance", [place.segment_id], since)
+    values = daily_balances(edition.session, [place.segment_id], since)
     drawn = spark(values.get(place.segment_id, {}), "Gross balance")
     return (tuple(map(_scaled, drawn.paths)), drawn.label) if drawn else ((), "")
 

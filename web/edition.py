@@ -12,6 +12,7 @@ from sqlmodel import Session
 from ledger.clock import Clock, chain_now
 from ledger.kinds import ChainStatus, SourceKind
 from ledger.latest import Number
+from ledger.namings import Naming, list_namings
 from ledger.pages import (
     ChainState,
     Place,
@@ -26,7 +27,7 @@ from ledger.tables import Asset, Chain, Coverage, Metric, Price, Reading
 from ledger.words import chain_title, kind_words
 from web.caught import Inbox
 from web.contexts import Replay
-from web.latest import Latest, load_latest
+from web.latest import Computed, Known, Latest, load_latest
 from web.names import neat_asset, neat_chain, neat_places
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -80,9 +81,9 @@ class SourceState:
 class Edition:
     """Everything the ledger says at one moment; lives as long as its session."""
 
-    def __init__(self, session: Session, clock: Clock, config: SiteConfig, latest: Latest | None = None) -> None:
-        """`latest` is what somebody else has read from the same state of the ledger; None: it is read when needed."""
-        self._read = latest
+    def __init__(self, session: Session, clock: Clock, config: SiteConfig, before: Latest | None = None) -> None:
+        """`before` is what somebody else has read from the same ledger: what still holds of it is not read again."""
+        self._before = before
         self.session = session
         self.clock = clock
         self.config = config
@@ -92,14 +93,24 @@ class Edition:
         self._made: dict[tuple[object, ...], Any] = {}
 
     @cached_property
+    def namings(self) -> Mapping[int, Naming]:
+        """What names each segment, as the ledger has it; read before all that is kept by it."""
+        return list_namings(self.session)
+
+    @cached_property
     def places(self) -> list[Place]:
-        """All segments."""
-        return neat_places(self.session)
+        """All segments, by slug."""
+        chains = {source.state.chain.chain_id: source.state.chain for source in self.sources}
+        known = self._before.known if self._before is not None and self._before.known.still(self.namings) else None
+        if known is None or any(place.chain.chain_id not in chains for place in known.places):
+            # One that was registered after the names were read has its turn at the next look.
+            return [place for place in neat_places(self.session) if place.segment_id in self.namings]
+        return [replace(place, chain=chains[place.chain.chain_id]) for place in known.places]  # Heads have moved.
 
     @cached_property
     def latest(self) -> Latest:
         """What was computed last."""
-        return load_latest(self.session, self.places) if self._read is None else self._read
+        return load_latest(self.session, Known(self.namings, self.places), self._before)
 
     @cached_property
     def metrics(self) -> Mapping[int, Mapping[str, Number]]:
@@ -144,6 +155,10 @@ class Edition:
             found = prices_behind(self.session, chain_id, number)
             self._prices[chain_id, number] = [(price, neat_asset(asset)) for price, asset in found]
         return self._prices[chain_id, number]
+
+    def computed(self, place: Place) -> Computed:
+        """The latest numbers of one segment, and what is kept of them."""
+        return self.latest.segments[place.segment_id]
 
     def metrics_of(self, place: Place) -> Mapping[str, Number]:
         """Latest metrics of one segment; empty where none was computed."""

@@ -1,15 +1,14 @@
 """The page of events: losses and payouts of all funds, newest first, and liquidations by fund and month."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from ledger.kinds import Role
+from ledger.namings import list_tokens
 from ledger.numbers import format_month
 from ledger.pages import EventRow, Place, list_events, newest_facts
 from web.contexts import Cell, EventLine, EventsPage, Table
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, event_lines
-from web.figures import words_of
 from web.frames import frame
 from web.losses import count_liquidations
 
@@ -61,10 +60,9 @@ def _kept_lines(edition: Edition, rows: Sequence[EventRow]) -> list[EventLine]:
     """The lines of these facts, kept while neither they nor the words around them change."""
     concerned = {row.segment_id for row in rows}
     places = {place.segment_id: place for place in edition.places if place.segment_id in concerned}
-    words = [words_of(place) for place in places.values()]
-    assets = [(key, asset.address, asset.symbol, asset.decimals) for key, asset in edition.assets.items()]
-    make = partial(event_lines, rows, places, edition.assets)
-    return edition.latest.made_of((rows, words, assets), "newest events", make)
+    words = [edition.namings[segment_id].told for segment_id in places]
+    what = rows, words, list_tokens(edition.session)
+    return edition.latest.others.made_of(what, "newest events", lambda: event_lines(rows, places, edition.assets))
 
 
 def _liquidations(edition: Edition) -> Table | None:

@@ -30,8 +30,6 @@ OWN_UNITS = frozenset({"gross_balance"})
 HUGE = 18
 """Power of ten from which a number is shown by it."""
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-MOVING = frozenset({"head_number", "head_time", "finalized_number", "checked_at", "_sa_instance_state"})
-"""What of a chain's row changes with each block; no figure is made of it. The last is no column."""
 BOUND_WORDS = ("at least", "lower bound")
 FUND_METRICS = frozenset(
     {
@@ -142,16 +140,10 @@ def figures_of(edition: Edition, place: Place) -> Figures:
     """
 
     def kept() -> Figures:
-        make = partial(Figures, edition, place)
-        return edition.latest.made_of(words_of(place), ("figures", place.segment_id), make)
+        told = edition.namings[place.segment_id].told
+        return edition.computed(place).made_of(told, "figures", partial(Figures, edition, place))
 
     return edition.once(("figures", place.segment_id), kept)
-
-
-def words_of(place: Place) -> list[dict[str, object]]:
-    """All that the ledger says of a segment, its fund, platform, chain and asset, but for what each block moves."""
-    rows = (place.segment, place.fund, place.platform, place.chain, place.asset)
-    return [{name: told for name, told in vars(row).items() if name not in MOVING} for row in rows if row is not None]
 
 
 def _each_once(metric: Number) -> str:
@@ -201,6 +193,8 @@ def figure(metric: Number, place: Place) -> Figure:
 
 def unit_of(metric: Number, place: Place) -> str:
     """The unit as pages print it: a token that is called as one of our own units stays a token."""
+    if metric.unit in UNITS and (metric.name not in OWN_UNITS or place.asset is None):
+        return metric.unit
     symbol = neat_symbol(metric.unit)
     is_own = metric.name in OWN_UNITS and place.asset is not None and symbol == neat_symbol(place.asset.symbol)
     return symbol if is_own or metric.unit not in UNITS else metric.unit
@@ -208,7 +202,7 @@ def unit_of(metric: Number, place: Place) -> str:
 
 def _printed(metric: Number, unit: str, rounding: Rounding) -> tuple[str, str]:
     """Short and full text of a value, of its words, or of not knowing."""
-    words = neat(metric.text or "").replace(">=", "≥").replace("<=", "≤")
+    words = neat(metric.text).replace(">=", "≥").replace("<=", "≤") if metric.text else ""
     if metric.name in ("status", "status_raw"):
         return _status_text(metric)
     if metric.name == "data_status":

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Annotated
 
 from markupsafe import Markup
@@ -13,7 +12,7 @@ from ledger.latest import Number
 from ledger.layers import has_fund
 from ledger.moments import is_made_up
 from ledger.numbers import format_block, format_count, format_date
-from ledger.pages import Place, daily_values
+from ledger.pages import Place, daily_balances
 from ledger.words import chain_title, kind_words
 from web.changes import newest_changes
 from web.contexts import Count, EventLine, Frame, HomeRow, Link, Spark, Table
@@ -143,19 +142,17 @@ def _counts(edition: Edition) -> tuple[Count, ...]:
 
 def _rows(edition: Edition, entries: Sequence[Entry]) -> list[tuple[HomeRow, Markup]]:
     """The rows, each with its HTML: kept while neither its numbers nor its words change."""
-    sparks, draw = _sparks(edition, entries), macro("home_row.html", "fund_row")
+    draw, funds = macro("home_row.html", "fund_row"), edition.funds()
+    made_of = {entry.place.segment_id: (entry.figures, len(funds[entry.place.fund.slug]) > 1) for entry in entries}
+    kept = {key: edition.latest.segments[key].find("row", what) for key, what in made_of.items()}
+    sparks = _sparks(edition, [entry for entry in entries if kept[entry.place.segment_id] is None])
 
-    def made(entry: Entry, *, is_one_of_many: bool) -> tuple[HomeRow, Markup]:
-        row = _row(entry, sparks.get(entry.place.segment_id), is_one_of_many=is_one_of_many)
-        return row, draw(row)
+    def made(entry: Entry) -> tuple[HomeRow, Markup]:
+        key = entry.place.segment_id
+        row = _row(entry, sparks.get(key), is_one_of_many=made_of[key][1])
+        return edition.latest.segments[key].keep("row", made_of[key], (row, draw(row)))
 
-    found = []
-    for entry in entries:
-        is_one_of_many = len(edition.funds()[entry.place.fund.slug]) > 1
-        what, key = (entry.figures, is_one_of_many), ("row", entry.place.segment_id)
-        make = partial(made, entry, is_one_of_many=is_one_of_many)
-        found.append(edition.latest.made_of(what, key, make))
-    return found
+    return [kept[entry.place.segment_id] or made(entry) for entry in entries]
 
 
 def _row(entry: Entry, line: Spark | None, *, is_one_of_many: bool) -> HomeRow:
@@ -199,14 +196,14 @@ def _moment(metric: Number, place: Place) -> str:
 
 def _sparks(edition: Edition, entries: Sequence[Entry]) -> Mapping[int, Spark | None]:
     """Lines of 90 days up to each fund's own last numbers, by segment: one question for all funds of a day."""
-    drawn: dict[int, Spark | None] = edition.latest.made_of(None, "sparks", dict)
+    drawn: dict[int, Spark | None] = {}
     starts: dict[str, list[int]] = {}
     for entry in entries:
         metric = next(iter(entry.figures.metrics.values()), None)
-        if metric is not None and has_fund(entry.place) and entry.place.segment_id not in drawn:
+        if metric is not None and has_fund(entry.place):
             start = f"{metric.as_of_time - timedelta(days=SPARK_DAYS):%Y-%m-%d}"
             starts.setdefault(start, []).append(entry.place.segment_id)
     for start, segment_ids in starts.items():
-        values = daily_values(edition.session, "gross_balance", segment_ids, start)
+        values = daily_balances(edition.session, segment_ids, start)
         drawn.update((one, spark(values.get(one, {}), SPARK_TITLE)) for one in segment_ids)
     return drawn

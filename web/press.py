@@ -290,9 +290,8 @@ class Stock:
     """What was made of one state of the ledger."""
 
     state: object = None
-    numbers: object = None
-    """The part of the state that `latest` hangs on: a new block leaves it as it is."""
     latest: Latest | None = None
+    """Of this state or, as long as nobody has asked, of one before."""
     sheets: dict[str, Sheet] = field(default_factory=dict)
     frame: Frame | None = None
     turns: Turns = field(default_factory=Turns)
@@ -343,11 +342,10 @@ class Press:
         return edition
 
     def _kept(self, session: Session) -> Stock:
-        marker, minute = ledger_marker(session), f"{self._clock():%Y-%m-%dT%H:%M}"
-        state, numbers = (marker, minute), (marker.numbers, minute)
+        state = ledger_marker(session), f"{self._clock():%Y-%m-%dT%H:%M}"
         with self._lock:
             if state != self._stock.state:
-                self._stock = Stock(state, numbers, self._stock.latest if numbers == self._stock.numbers else None)
+                self._stock = Stock(state, self._stock.latest)
             return self._stock
 
     @property

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 from ledger.columns import ExactDecimal, HashText, UtcTime
-from ledger.tables.sentences import Json, said
+from ledger.tables.sentences import Json, only_where, said
 
 
 class Metric(SQLModel, table=True):
@@ -16,8 +16,13 @@ class Metric(SQLModel, table=True):
     __tablename__ = "metric"
     __table_args__ = (
         Index("metric_day", "segment_id", "day", "as_of_number"),
-        Index("metric_computed", "computed_at"),
-    )
+        # All that lines of days are drawn from: thousands of rows, each of which would be looked up in the table.
+        # The name is the same in all; with it SQLite prefers this to the key.
+        Index(
+            "metric_balance", "segment_id", "name", "day", "as_of_number", "method_version", "value",
+            **only_where("name = 'gross_balance'"),
+        ),
+    )  # fmt: skip
     segment_id: int = Field(primary_key=True, foreign_key="segment.id", sa_column_kwargs=said("Segment"))
     name: str = Field(primary_key=True, sa_column_kwargs=said("Metric, as in docs/glossary.md"))
     day: str = Field(primary_key=True, sa_column_kwargs=said("UTC day, YYYY-MM-DD"))

@@ -147,3 +147,10 @@ class Segment(SQLModel, table=True):
     status_number: int | None = Field(
         default=None, sa_type=BigInteger, sa_column_kwargs=said("Block the status refers to")
     )
+    numbers_written: int = Field(
+        default=0,
+        sa_type=BigInteger,
+        sa_column_kwargs=said(
+            "How often its numbers were written or taken back; what is made of them holds until then"
+        ),
+    )

@@ -48,8 +48,9 @@ def fill(session: Session) -> None:
     session.add(Fund(slug="f", platform_slug="p", name="F", kind=FundKind.RESERVE, shape="address_fund", chain_id=7,
                      methodology="m", file_digest="d"))  # fmt: skip
     session.flush()
-    session.add(Segment(id=1, fund_slug="f", slug="f", name="F", chain_id=7))
-    session.flush()
+    # As rows of the first tables: one of the tests begins there.
+    columns = "id, fund_slug, slug, name, chain_id, status, status_reason"
+    session.execute(text(f"INSERT INTO segment ({columns}) VALUES (1, 'f', 'f', 'F', 7, 'new', '')"))
 
 
 def covered(session: Session, first: int, last: int, level: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, delete, inspect
+from sqlalchemy import Engine, delete, inspect, text
 from sqlmodel import Session, SQLModel, col, select
 
 from ledger import image
@@ -244,7 +244,8 @@ def test_rows_written_before_keys_were_in_order_of_height_are_all_there_afterwar
                  methodology="m", file_digest="d")
         )  # fmt: skip
         session.flush()
-        session.add(Segment(id=1, fund_slug="f", slug="f", name="F", chain_id=CHAIN))
+        columns = "id, fund_slug, slug, name, chain_id, status, status_reason"  # As they were then.
+        session.execute(text(f"INSERT INTO segment ({columns}) VALUES (1, 'f', 'f', 'F', {CHAIN}, 'new', '')"))
         insert_blocks(session, [(CHAIN, HASH, 1, "0x" + "0" * 64, NOON, "finalized")])
         session.flush()
         insert_rows(session, RawLog, LOG_COLUMNS, [LOG])

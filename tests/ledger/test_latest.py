@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 from ledger.database import open_engine, reading, writing
 from ledger.kinds import Role
 from ledger.latest import Number, latest_numbers
-from ledger.pages import daily_values, latest_metrics, list_events, list_places, newest_facts
+from ledger.pages import daily_balances, latest_metrics, list_events, list_places, newest_facts
 from ledger.tables import Metric, Platform
 from tests.web.inventor import LIVE, SIMULATED, Inventor, perp_metrics
 
@@ -96,14 +96,14 @@ def test_segments_without_numbers_are_absent(session: Session) -> None:
     assert latest_numbers(session, [gamma]) == latest_numbers(session, []) == {}
 
 
-def test_daily_values_are_those_of_the_rows_and_an_unknown_one_is_no_number(engine: Engine) -> None:
+def test_daily_balances_are_those_of_the_rows_and_an_unknown_one_is_no_number(engine: Engine) -> None:
     with writing(engine) as session:
         alpha, *_ = ids(session)
         query = select(Metric).where(col(Metric.name) == "gross_balance", col(Metric.segment_id) == alpha)
         rows = sorted(session.scalars(query), key=lambda row: row.day)
         rows[-1].value = None
         session.flush()
-        found = daily_values(session, "gross_balance", [alpha], rows[1].day)
+        found = daily_balances(session, [alpha], rows[1].day)
     assert list(found[alpha].items()) == [(rows[1].day, float(rows[1].value or 0)), (rows[2].day, None)]
 
 

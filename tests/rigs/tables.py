@@ -7,24 +7,26 @@ from sqlmodel import SQLModel
 
 from ledger.database import reading
 
-WALL_CLOCK_COLUMNS = {
+OWN_TO_A_RUN = {
     ("chain", "checked_at"),
     ("coverage", "verified_at"),
     ("verification", "verified_at"),
     ("reorg", "detected_at"),
     ("metric", "computed_at"),
+    ("segment", "numbers_written"),
 }
-"""The only columns that may differ between an undisturbed run and one that was killed and run again."""
+"""The only columns that may differ between an undisturbed run and one that was killed and run again: wall-clock times,
+and how often something was written."""
 
 
 def dump_tables(engine: Engine, *only: str) -> dict[str, list[dict[str, Any]]]:
-    """Table → its rows in the order of their keys, without the columns of wall-clock time; of these tables, or all."""
+    """Table → its rows in the order of their keys, without what each run has of its own; of these tables, or all."""
     dump = {}
     with reading(engine) as session:
         for name, table in SQLModel.metadata.tables.items():
             if only and name not in only:
                 continue
-            wanted = [column for column in table.c if (name, column.name) not in WALL_CLOCK_COLUMNS]
+            wanted = [column for column in table.c if (name, column.name) not in OWN_TO_A_RUN]
             names = [column.name for column in wanted]
             rows = session.execute(select(*wanted).order_by(*table.primary_key.columns)).all()
             dump[name] = [dict(zip(names, row, strict=True)) for row in rows]

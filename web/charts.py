@@ -53,13 +53,17 @@ class Marker:
 
 @dataclass(frozen=True)
 class BalanceLine:
-    """What a balance chart is drawn from. `reference` is in the balance's own asset; None draws no line."""
+    """What a balance chart is drawn from. `reference` is in the balance's own asset; None draws no line.
+
+    `since`: nothing read earlier is drawn; None: the whole record.
+    """
 
     points: Sequence[Point]
     symbol: str
     reference: Decimal | None
     reference_label: str
     markers: Sequence[Marker]
+    since: datetime | None = None
 
 
 def chart_balance(line: BalanceLine, chart_id: str) -> Chart | None:
@@ -67,15 +71,15 @@ def chart_balance(line: BalanceLine, chart_id: str) -> Chart | None:
 
     `chart_id`: prefix of the ids inside, unique on a page, so that the bytes are the same on every render.
     """
-    runs = split_runs(line.points)
+    whole = split_runs(line.points)
+    runs = _cut(whole, line.since)
     known = [point for run in runs for point in run]
     if len(known) < 2:
         return None
     title = f"Balance in {line.symbol} through time"
+    caption = _caption(line, known, len(runs), late=_late_start(whole, known[0], line.since))
     specification = _specification(line, _decimated(runs, MOST_POINTS / len(known)))
-    wide = render(sized(specification, WIDE), chart_id, title)
-    narrow = render(sized(specification, NARROW), f"{chart_id}-narrow", title)
-    return Chart(wide, narrow, _caption(line, known, len(runs)))
+    return draw(specification, {}, (WIDE, NARROW), chart_id=chart_id, title=title, caption=caption)
 
 
 def look_closer(line: BalanceLine) -> dict[str, Any] | None:
@@ -129,6 +133,14 @@ def picture_balance(line: BalanceLine) -> bytes | None:
     text = text.replace('"background": "transparent"', '"background": "#ffffff"').replace('"inherit"', '"sans-serif"')
     picture: bytes = vl_convert.vegalite_to_png(text, scale=2, format_locale=_LOCALE)
     return picture
+
+
+def _cut(runs: list[list[Point]], since: datetime | None) -> list[list[Point]]:
+    """Runs without what was read before; they break where the whole record does."""
+    if since is None:
+        return runs
+    cut = ([point for point in run if point.time >= since] for run in runs)
+    return [run for run in cut if run]
 
 
 def _decimated(runs: Sequence[list[Point]], share: float) -> list[list[Point]]:
@@ -211,14 +223,12 @@ def _specification(line: BalanceLine, runs: Sequence[Sequence[Point]]) -> dict[s
 @cache
 def _layers(date_format: str, present: tuple[str, ...]) -> Mapping[str, Any]:
     """The drawing without its data: made once for each kind, since checking it takes longer than drawing it."""
-    import altair as imported  # noqa: PLC0415  Slow to import: only a chart pays for it.
-
-    altair: Any = imported  # Its generated classes are typed in part only.
+    altair = import_altair()
     axis = altair.Axis(title=None, format=date_format, grid=False, labelFlush=True)
     x = altair.X("t:T", axis=axis, scale=altair.Scale(type="utc"))
     y = altair.Y(
         "v:Q",
-        axis=altair.Axis(title=None, tickCount=5, domain=False, ticks=False, labelExpr="format(datum.value, '~s')"),
+        axis=value_axis(altair, "format(datum.value, '~s')"),
     )
     charts = {name: altair.Chart(altair.NamedData(name)) for name in present}
     line = charts["readings"].mark_line(color="var(--accent)", strokeWidth=1.75)
@@ -253,6 +263,36 @@ def _at(rows: Sequence[Mapping[str, Any]], time: int) -> float:
     """The balance last read before an event, where its marker stands."""
     before = [row["v"] for row in rows if row["t"] <= time]
     return float(before[-1] if before else rows[0]["v"])
+
+
+def import_altair() -> Any:
+    """Altair, whose generated classes are typed in part only."""
+    import altair  # noqa: PLC0415  Slow to import: only a chart pays for it.
+
+    return altair
+
+
+def value_axis(altair: Any, label: str) -> Any:
+    """The upright axis of a drawing; `label`: an expression of what stands at a line of it."""
+    return altair.Axis(title=None, tickCount=5, domain=False, ticks=False, labelExpr=label)
+
+
+def draw(
+    specification: Mapping[str, Any],
+    data: Mapping[str, Any],
+    sizes: tuple[Size, Size],
+    *,
+    chart_id: str,
+    title: str,
+    caption: str,
+) -> Chart:
+    """A drawing with its data for wide and for narrow screens; `chart_id` is unique on a page."""
+    datasets = {**specification.get("datasets", {}), **data}
+    wide, narrow = (
+        render({**sized(specification, size), "datasets": datasets}, f"{chart_id}{suffix}", title)
+        for size, suffix in zip(sizes, ("", "-narrow"), strict=True)
+    )
+    return Chart(wide, narrow, caption)
 
 
 def themed(drawing: Any) -> Any:
@@ -303,7 +343,14 @@ def tidy(svg: str, chart_id: str, title: str) -> Markup:
     return Markup(svg)  # Made by the renderer; all text in it was escaped there.
 
 
-def _caption(line: BalanceLine, known: Sequence[Point], runs: int) -> str:
+def _late_start(whole: Sequence[Sequence[Point]], first: Point, since: datetime | None) -> str:
+    """Said where the drawing was to begin in a hole, and so begins after it; else empty."""
+    if since is None or first.time == since or all(run[0] is not first for run in whole):
+        return ""
+    return f"From {format_time(since)} to {format_time(first.time)} no balance is known."
+
+
+def _caption(line: BalanceLine, known: Sequence[Point], runs: int, *, late: str) -> str:
     low = min(known, key=lambda point: (_value(point), point.time))
     last = known[-1]
     parts = [
@@ -315,6 +362,8 @@ def _caption(line: BalanceLine, known: Sequence[Point], runs: int) -> str:
         parts.append(f"Dashed: {line.reference_label}.")
     if line.markers:
         parts.append("Triangles: days with a shortfall or a socialised loss; each leads to its row.")
+    if late:
+        parts.append(late)
     if runs > 1:
         parts.append(f"The line breaks {runs - 1} {'time' if runs == 2 else 'times'}, where no balance is known.")
     return " ".join(parts)

@@ -1,24 +1,23 @@
-"""Drawings beside a segment's tables: the stress, the flows by month, and the chance of running dry."""
+"""Drawings beside a segment's tables: the flows by month and the chance of running dry, with the stress."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from itertools import groupby
 from typing import Annotated, Any
 
 from ledger.latest import Number
-from ledger.numbers import finite, format_count, format_fraction, format_month, scale
+from ledger.numbers import finite, format_count, format_month, scale
 from ledger.pages import EventRow, Place
 from ledger.words import lowered
-from web.charts import Size, render, sized, themed
+from web.charts import Size, draw, import_altair, themed, value_axis
 from web.contexts import Chart, Figure
-from web.details import detail_of, rows_of
+from web.curve import chart_stress
+from web.details import detail_of
 from web.evidence import amount_text
 from web.figures import Figures
 from web.flows import month_sums
 
-STRESS_SIZES = (Size(900, 280, 11), Size(300, 220, 5))
 FLOW_SIZES = (Size(740, 260, 12), Size(180, 240, 3))
 MOST_MONTHS = 24
 LABEL_SHARE = 0.085
@@ -85,134 +84,6 @@ def _chance_note(metrics: Sequence[Number | None]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Shock:
-    """One move of all prices with what it costs and what could be paid."""
-
-    move: Decimal
-    loss: Decimal | None
-    usable: Decimal | None
-
-    @property
-    def is_unpaid(self) -> bool:
-        """True where the loss is known to exceed what could be paid."""
-        return self.loss is not None and self.usable is not None and self.loss > self.usable
-
-
-def chart_stress(figures: Figures, chart_id: str) -> Chart | None:
-    """Loss and usable value against the move; None where fewer than two moves have a known loss."""
-    metric = figures.metric("gap_survived")
-    rows = rows_of(detail_of(metric).get("grid"))
-    moves = [(finite(row.get("shock")), row) for row in rows]
-    grid = [Shock(move, finite(row.get("loss")), finite(row.get("usable"))) for move, row in moves if move is not None]
-    grid.sort(key=lambda shock: shock.move)
-    if sum(shock.loss is not None and shock.usable is not None for shock in grid) < 2:
-        return None
-    gap = finite(metric.value) if metric is not None else None
-    data = {"lines": _stress_lines(grid), "labels": _stress_labels(grid), "gaps": _gaps(grid, gap)}
-    return _chart(
-        _stress_specification(),
-        data,
-        STRESS_SIZES,
-        chart_id=chart_id,
-        title="Loss and usable value against a move of all prices",
-        caption=_stress_caption(figures, grid),
-    )
-
-
-def _stress_lines(grid: Sequence[Shock]) -> list[dict[str, Any]]:
-    """Points of both lines; an unknown point ends a run, so that no line is drawn across it."""
-    found = []
-    for kind in ("loss", "usable"):
-        values = [(shock.move, getattr(shock, kind)) for shock in grid]
-        for run, (is_known, points) in enumerate(groupby(values, key=lambda point: point[1] is not None)):
-            if is_known:
-                found += [{"x": float(x), "v": float(value), "kind": kind, "run": run} for x, value in points]
-    return found
-
-
-def _stress_labels(grid: Sequence[Shock]) -> list[dict[str, Any]]:
-    """The loss is named where it is largest, the usable value at the other end: so they never meet."""
-    known = [shock for shock in grid if shock.loss is not None and shock.usable is not None]
-    first, last = known[0], known[-1]
-    left, right = ("loss", "usable") if (first.loss or 0) >= (last.loss or 0) else ("usable", "loss")
-    words = {"loss": "loss", "usable": "usable value"}
-    return [
-        {"x": float(shock.move), "v": float(getattr(shock, kind)), "text": words[kind], "side": side}
-        for shock, kind, side in ((first, left, "left"), (last, right, "right"))
-    ]
-
-
-def _gaps(grid: Sequence[Shock], gap: Decimal | None) -> list[dict[str, Any]]:
-    """Where the lines cross: at the stored gap, on each side whose moves around it can and cannot be paid."""
-    if not gap:
-        return []
-    found = []
-    for sign in (-1, 1):
-        side = sorted((shock for shock in grid if shock.move * sign > 0), key=lambda shock: abs(shock.move))
-        unpaid = next((place for place, shock in enumerate(side) if shock.is_unpaid), None)
-        paid = abs(side[unpaid - 1].move) if unpaid else Decimal(0)
-        if unpaid is not None and paid <= gap <= abs(side[unpaid].move):
-            found.append({"x": float(gap * sign), "text": f"gap survived: {_move(gap * sign)}"})
-    return found
-
-
-def _stress_caption(figures: Figures, grid: Sequence[Shock]) -> str:
-    ends = f"{_move(grid[0].move)} to {_move(grid[-1].move)}"
-    start = f"If all prices moved at once, {ends}, at {figures('gap_survived').as_of}: solid the loss, dashed what "
-    start += "the fund could pay."
-    unknown = sum(shock.loss is None or shock.usable is None for shock in grid)
-    hole = f" {format_count(unknown, 'move')} unknown: the lines break there." if unknown else ""
-    return f"{start} {_unpaid_words([shock.move for shock in grid if shock.is_unpaid], len(grid) - unknown)}{hole}"
-
-
-def _unpaid_words(unpaid: Sequence[Decimal], known: int) -> str:
-    """At which of the moves computed the loss is larger than what could be paid; moves in rising order."""
-    if not unpaid:
-        return "At no known move is the loss larger than that."
-    if len(unpaid) == known:
-        return "The loss is larger than that at every known move."
-    down, up = [move for move in unpaid if move < 0], [move for move in unpaid if move > 0]
-    told = [f"from {_move(max(down))} down"] if down else []
-    told += ["without any move"] if Decimal(0) in unpaid else []
-    told += [f"from {_move(min(up))} up"] if up else []
-    return f"Of the moves computed, the loss is larger than that {' and '.join(told)}."
-
-
-def _move(move: Decimal) -> str:
-    return f"+{format_fraction(move)}" if move > 0 else format_fraction(move)
-
-
-@cache
-def _stress_specification() -> Mapping[str, Any]:
-    altair = _altair()
-    kinds = ["loss", "usable"]
-    colour = altair.Scale(domain=kinds, range=["var(--short)", "var(--accent)"])
-    dash = altair.Scale(domain=kinds, range=[[1, 0], [6, 4]])
-    percent = "(datum.value > 0 ? '+' : '') + format(datum.value, '.0%')"
-    x = altair.X("x:Q", axis=altair.Axis(title=None, labelExpr=percent, grid=False), scale=altair.Scale(nice=False))
-    y = altair.Y("v:Q", axis=_value_axis(altair, "format(datum.value, '$~s')"))
-    lines = altair.Chart(altair.NamedData("lines")).mark_line(strokeWidth=1.75)
-    lines = lines.encode(
-        x=x,
-        y=y,
-        detail="run:N",
-        color=altair.Color("kind:N", scale=colour, legend=None),
-        strokeDash=altair.StrokeDash("kind:N", scale=dash, legend=None),
-    )
-    gaps = altair.Chart(altair.NamedData("gaps"))
-    rule = gaps.mark_rule(color="var(--muted)", strokeDash=[1, 3]).encode(x="x:Q")
-    name = gaps.mark_text(color="var(--ink)", fontSize=12, align="left", dx=5, baseline="top")
-    drawing = lines + rule + name.encode(x="x:Q", y=altair.value(2), text="text:N")
-    for side, shift in (("left", 4), ("right", -4)):
-        label = altair.Chart(altair.NamedData("labels")).mark_text(
-            color="var(--ink)", fontSize=12, align=side, dx=shift, dy=-9
-        )
-        drawing += label.transform_filter(f"datum.side == '{side}'").encode(x="x:Q", y="v:Q", text="text:N")
-    specification: dict[str, Any] = themed(drawing).to_dict()
-    return specification
-
-
 FILLS = {
     True: ("var(--covered)", "var(--thin)", "var(--unknown)", "var(--page)"),
     False: ("var(--short)", "var(--depleted)", "var(--unknown)", "var(--page)"),
@@ -242,7 +113,7 @@ def chart_flows(place: Place, rows: Sequence[EventRow], chart_id: str) -> Chart 
         f"{format_month(months[0])} to {format_month(months[-1])}, in {asset.symbol}: above the line what came in, "
         f"below what left. Together: {told}."
     )
-    return _chart(
+    return draw(
         _flow_specification(), data, FLOW_SIZES, chart_id=chart_id, title="Inflows and outflows", caption=caption
     )
 
@@ -308,9 +179,9 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
 
 @cache
 def _flow_specification() -> Mapping[str, Any]:
-    altair = _altair()
+    altair = import_altair()
     month = altair.Axis(title=None, labelAngle=0, labelOverlap=True, ticks=False)
-    y = altair.Y("v:Q", axis=_value_axis(altair, "format(datum.value, '~s')"), stack="zero")
+    y = altair.Y("v:Q", axis=value_axis(altair, "format(datum.value, '~s')"), stack="zero")
     bars = altair.Chart(altair.NamedData("bars")).mark_bar(stroke="var(--ink)", strokeWidth=1)
     bars = bars.encode(
         x=altair.X("month:O", axis=month, sort=None, scale=altair.Scale(paddingInner=0.4, paddingOuter=0.2)),
@@ -326,31 +197,3 @@ def _flow_specification() -> Mapping[str, Any]:
     line = altair.Chart(altair.Data(values=[{}])).mark_rule(color="var(--ink)").encode(y=altair.datum(0))
     specification: dict[str, Any] = themed(bars + line + square + name.encode(text="text:N")).to_dict()
     return specification
-
-
-def _altair() -> Any:
-    import altair as imported  # noqa: PLC0415  Slow to import: only a chart pays for it.
-
-    return imported  # Its generated classes are typed in part only.
-
-
-def _value_axis(altair: Any, label: str) -> Any:
-    return altair.Axis(title=None, tickCount=5, domain=False, ticks=False, labelExpr=label)
-
-
-def _chart(
-    specification: Mapping[str, Any],
-    data: Mapping[str, Any],
-    sizes: tuple[Size, Size],
-    *,
-    chart_id: str,
-    title: str,
-    caption: str,
-) -> Chart:
-    """The drawing in both sizes; `chart_id` is unique on a page."""
-    datasets = {**specification.get("datasets", {}), **data}
-    wide, narrow = (
-        render({**sized(specification, size), "datasets": datasets}, f"{chart_id}{suffix}", title)
-        for size, suffix in zip(sizes, ("", "-narrow"), strict=True)
-    )
-    return Chart(wide, narrow, caption)

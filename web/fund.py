@@ -17,8 +17,8 @@ from web.segments import segment_part
 from web.severity import worst_first
 
 
-def fund_page(edition: Edition, slug: str) -> FundPage | None:
-    """The page of one fund, or None where there is no such fund."""
+def fund_page(edition: Edition, slug: str, days: str = "") -> FundPage | None:
+    """The page of one fund, its charts in that range, or None where there is no such fund."""
     places = edition.funds().get(slug)
     if not places:
         return None
@@ -41,7 +41,7 @@ def fund_page(edition: Edition, slug: str) -> FundPage | None:
         chain=f"{chain_title(chain)} ({kind})" if kind else chain.name,
         kind=fund_kind_words(fund.kind),
         summary=fund.summary,
-        segments=tuple(segment_part(edition, place, is_only=len(places) == 1) for place in places),
+        segments=tuple(segment_part(edition, place, is_only=len(places) == 1, days=days) for place in places),
         layers=_layers(edition, first),
         control=fund.control,
         changes=fund_changes(edition, places),

@@ -45,6 +45,7 @@ from web.latest import Latest
 from web.nodays import no_day_json, no_day_page
 from web.origins import no_number, number_page, published_numbers
 from web.past import ICON, STYLE, days_of, past_json, past_page
+from web.ranges import no_range_page
 from web.segments import closer_json, closer_paths
 from web.sources import status_page
 from web.templating import render
@@ -110,6 +111,12 @@ def _number_at(edition: Edition, slug: str, name: str, number: str) -> Sheet | N
         return _html("number.html", page)
     error = ErrorPage(static_path("site.css"), static_path("icon.svg"), "No number at that block", reason)
     return _answer("error.html", error, 404)
+
+
+def _fund_range(edition: Edition, slug: str, days: str) -> Sheet | None:
+    """A fund whose charts show a range of their records, or why none can."""
+    error = no_range_page(edition, slug, days)
+    return _answer("no_range.html", error, 400) if error else _html("fund.html", fund_page(edition, slug, days))
 
 
 def _file(body: bytes | None, media_type: str, headers: Mapping[str, str] | None = None) -> Sheet | None:
@@ -205,8 +212,10 @@ ASKED: Mapping[str, Callable[[Edition, Query], Sheet]] = {
     "/stress": lambda edition, query: _answer("stress.html", *stress_asked(edition, query)),
 }
 """Pages that answer a question in their address; without one they are pages like the others."""
+FUND = re.compile(rf"/funds/{SLUG}")
+"""One whose answers are kept like pages: its question has a few answers only."""
 FUND_EVENTS = re.compile(rf"/funds/{SLUG}/events")
-"""Another one of them, at each fund."""
+"""One whose are not, at each fund."""
 _COMPILED = tuple((re.compile(pattern), maker) for pattern, maker in MAKERS)
 
 
@@ -221,8 +230,16 @@ def static_sheet(path: str) -> Sheet | None:
     return Sheet(body, STATIC_TYPES[path[path.rindex(".") :]], is_static=path in files)
 
 
-def make_sheet(edition: Edition, path: str) -> Sheet | None:
-    """The page behind a path; None where there is none."""
+def range_of(path: str, query: Query) -> str:
+    """The range of its charts that a fund's page is asked for; empty: no range, or no such page."""
+    return next((value for name, value in query if name == "days"), "") if query and FUND.fullmatch(path) else ""
+
+
+def make_sheet(edition: Edition, path: str, days: str = "") -> Sheet | None:
+    """The page behind a path, a fund's in a range where one is named; None where there is none."""
+    fund = FUND.fullmatch(path) if days else None
+    if fund is not None:
+        return _fund_range(edition, fund[1], days)
     fixed = static_sheet(path)
     if fixed is not None:
         return fixed
@@ -320,12 +337,14 @@ class Press:
             if query and (path in ASKED or FUND_EVENTS.fullmatch(path)):
                 # Not kept: anyone can think of questions.
                 return ask_page(self._edition(session, stock), path, query)
-            if path in stock.sheets:
-                return stock.sheets[path]
-            with stock.turns.of(path):
-                found = stock.sheets.get(path) or make_sheet(self._edition(session, stock), path)
+            days = range_of(path, query)
+            name = f"?days={days} {path}" if days else path  # No path begins like that.
+            if name in stock.sheets:
+                return stock.sheets[name]
+            with stock.turns.of(name):
+                found = stock.sheets.get(name) or make_sheet(self._edition(session, stock), path, days)
                 if found is not None and found.code == 200:  # Anyone can think of paths that do not exist.
-                    stock.sheets[path] = found
+                    stock.sheets[name] = found
                 return found
 
     def frame(self, session: Session) -> Frame:

@@ -14,7 +14,7 @@ from ledger.words import plain
 from web.absences import no_balance, no_composition, no_flows, no_losses
 from web.bundle import bundle_path
 from web.charts import BalanceLine, Marker, chart_balance, look_closer, reference_in_asset
-from web.contexts import Cell, Chart, SegmentPart, Table
+from web.contexts import Cell, Chart, Choice, SegmentPart, Table
 from web.details import detail_of, rows_of, table_of
 from web.drawings import Drawings, segment_drawings
 from web.edition import Edition
@@ -23,6 +23,7 @@ from web.figures import Figures, band_word
 from web.flows import FLOW_ROLES, flow_table
 from web.frames import static_path
 from web.losses import liquidation_tables, loss_table, market_losses
+from web.ranges import cut_line, range_choices
 from web.severity import worst_day
 from web.sources import polling_table
 from web.words import Answer, answer_sentence
@@ -30,13 +31,15 @@ from web.words import Answer, answer_sentence
 TILES = ("usable_value", "coverage", "worst_1d")
 NO_FUND_TILES = ("exposure", "socialised_total", "liquidations")
 TOO_FEW = "Too few balances were read to draw a line."
+TOO_FEW_OF_RANGE = "Too few balances were read in this range to draw a line."
 MARKER_ROLES = (Role.SHORTFALL, Role.SOCIALISED_LOSS, Role.ADL)
 
 
 @dataclass(frozen=True)
 class Closer:
-    """A chart that can be zoomed, for readers who ask for it."""
+    """A chart of the whole record that can be zoomed, for readers who ask for it."""
 
+    words: Annotated[str, "what its link says"]
     href: Annotated[str, "its specification with its data"]
     bundle: Annotated[str, "the library that draws it in a browser"]
     script: Annotated[str, "what loads that library when it is asked for"]
@@ -46,19 +49,21 @@ class Closer:
 class DrawnPart(SegmentPart):
     """A segment's part of the page with what is drawn of it."""
 
+    ranges: Annotated[tuple[Choice, ...], "how much of its record the chart can show; empty: all of it only"]
     drawings: Annotated[Drawings, "stress, flows, chance of running dry"]
     closer: Annotated[Closer | None, "the balance chart to zoom into; None where there is no chart"]
 
 
-def segment_part(edition: Edition, place: Place, *, is_only: bool) -> DrawnPart:
-    """Everything a fund's page says of one segment."""
+def segment_part(edition: Edition, place: Place, *, is_only: bool, days: str = "") -> DrawnPart:
+    """Everything a fund's page says of one segment; its chart shows the range of `days` where its record has that."""
     figures = Figures(edition, place)
     losses, flow_facts, closures = _facts(edition, place)
     flows = flow_table(edition, place, flow_facts)
     names = market_names(edition, place)
     log, log_note = loss_table(edition, place, losses, names)
     closed = liquidation_tables(edition, place, closures)
-    chart, chart_reason = _chart(edition, place, figures, losses)
+    line = balance_line(edition, place, figures, losses)
+    chart, chart_reason, ranges = _chart(place, figures, line, days)
     behind = after_fund(place)
     data, data_reason = figures.data()
     return DrawnPart(
@@ -96,8 +101,15 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool) -> DrawnPart:
         polling=polling_table(edition, place),
         figures=figures.all(),
         drawings=segment_drawings(figures, flow_facts),
-        closer=Closer(closer_path(place), bundle_path(), static_path("site.js")) if chart else None,
+        ranges=ranges,
+        closer=_closer(place, ranges) if chart else None,
     )
+
+
+def _closer(place: Place, ranges: Sequence[Choice]) -> Closer:
+    is_cut = any(one.is_chosen and one.value for one in ranges)
+    words = "Look closer at the whole record" if is_cut else "Look closer"
+    return Closer(words, closer_path(place), bundle_path(), static_path("site.js"))
 
 
 def _facts(edition: Edition, place: Place) -> tuple[list[EventRow], ...]:
@@ -201,12 +213,16 @@ def cut_words(cut: Mapping[str, Any]) -> str:
     return ", ".join(found)
 
 
-def _chart(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> tuple[Chart | None, str]:
-    line = balance_line(edition, place, figures, losses)
+def _chart(
+    place: Place, figures: Figures, line: BalanceLine | None, days: str
+) -> tuple[Chart | None, str, tuple[Choice, ...]]:
+    """The balance, or why it is not drawn, and what else can be shown of it."""
     if line is None:
-        return None, no_balance(figures)
-    chart = chart_balance(line, f"balance-{anchor_of(place)}")
-    return chart, "" if chart else TOO_FEW
+        return None, no_balance(figures), ()
+    shown = cut_line(line, days)
+    chart = chart_balance(shown, f"balance-{anchor_of(place)}")
+    reason = "" if chart else TOO_FEW if shown is line else TOO_FEW_OF_RANGE
+    return chart, reason, range_choices(line.points, days)
 
 
 def balance_line(edition: Edition, place: Place, figures: Figures, losses: Sequence[EventRow]) -> BalanceLine | None:
@@ -247,9 +263,14 @@ def _composition(figures: Figures) -> Table | None:
 def _stress(figures: Figures) -> Table | None:
     rows = rows_of(detail_of(figures.metric("gap_survived")).get("grid"))
     rows = [row for row in rows if finite(row.get("shock")) != 0]  # No move, no loss: nothing to compare.
-    rows = [row if finite(row.get("loss")) != 0 else {**row, "ratio": "no loss"} for row in rows]
     rows.sort(key=lambda row: finite(row.get("shock")) or 0)
-    return table_of("An instant move of all prices", rows, ("shock", "loss", "usable", "ratio"))
+    return stress_table("An instant move of all prices", rows)
+
+
+def stress_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table | None:
+    """Published points of a stress; where nothing is lost there is no coverage, which is not unknown."""
+    told = [row if finite(row.get("loss")) != 0 else {**row, "ratio": "no loss"} for row in rows]
+    return table_of(caption, told, ("shock", "loss", "usable", "ratio"))
 
 
 def _named_days(figures: Figures) -> Table | None:

@@ -21,13 +21,15 @@ from solvency.stress import (
     compute_stress_ratio,
 )
 from web.compare import Mistakes
-from web.contexts import Badge, Cell, Figure, Frame, Table
+from web.contexts import Badge, Cell, Chart, Figure, Frame, Link, Table
+from web.curve import KnownShock, chart_stress
 from web.details import detail_of, rows_of, table_of
 from web.edition import Edition
 from web.figures import Figures
 from web.frames import frame
 from web.picking import LONGEST_SLUG, Groups, find_places, group_places, place_title, quoted
 from web.restored import Inputs, MixMarket, account_shortfalls, restore_inputs
+from web.segments import anchor_of, stress_table
 
 STEP = Decimal("0.5")
 FIRST = Decimal(-20)
@@ -55,7 +57,10 @@ class Move:
     sentence: Annotated[str, "what it means; empty where it cannot be computed"] = ""
     figures: Annotated[tuple[Figure, ...], "loss, usable value and coverage at that move"] = ()
     basis: Annotated[str, "what the losses are computed from"] = ""
-    tables: Annotated[tuple[Table, ...], "published points beside it, markets, accounts"] = ()
+    chart: Annotated[Chart | None, "the move among all published ones; None where too few of these are known"] = None
+    data: Annotated[tuple[Link, ...], "the published points: as JSON, and on the fund's page"] = ()
+    published: Annotated[Table | None, "the published points on either side of it"] = None
+    tables: Annotated[tuple[Table, ...], "markets and accounts"] = ()
 
 
 @dataclass(frozen=True)
@@ -139,18 +144,28 @@ def make_move(edition: Edition, place: Place, move: Decimal) -> Move:
     loss, usable = inputs.find_loss(shock), inputs.find_usable(shock)
     if usable is None:
         return Move(*head, reason="what the fund could pay at that move is unknown")
-    shown = _figures(figures, loss, usable)
+    asked = KnownShock(move / 100, _cents(loss), _cents(usable))
     return Move(
         *head,
         reason="",
         sentence=_sentence(
             place, told, loss=_cents(loss), admitted=_cents(inputs.find_admitted(shock)), usable=_cents(usable)
         ),
-        figures=shown,
+        figures=_figures(figures, loss, usable),
         basis=_basis(inputs),
-        tables=tuple(
-            filter(None, (_published(figures, move / 100), _markets(inputs, shock), _accounts(inputs, shock)))
-        ),
+        chart=chart_stress(figures, f"stress-{anchor_of(place)}", asked),
+        data=_data_links(edition, place, figures),
+        published=_published(figures, asked.move),
+        tables=tuple(filter(None, (_markets(inputs, shock), _accounts(inputs, shock)))),
+    )
+
+
+def _data_links(edition: Edition, place: Place, figures: Figures) -> tuple[Link, ...]:
+    is_only = len(edition.funds()[place.fund.slug]) == 1
+    section = "stress" if is_only else f"{anchor_of(place)}-stress"
+    return (
+        Link("The curve as JSON", f"{figures('gap_survived').href}.json"),
+        Link("All published points", f"/funds/{place.fund.slug}#{section}"),
     )
 
 
@@ -213,9 +228,7 @@ def _published(figures: Figures, shock: Decimal) -> Table | None:
     known = sorted(((point, row) for point, row in at if point is not None), key=lambda pair: pair[0])
     below = [pair for pair in known if pair[0] <= shock][-1:]
     above = [pair for pair in known if pair[0] >= shock][:1]
-    return table_of(
-        "Published points beside it", [*dict((*below, *above)).values()], ("shock", "loss", "usable", "ratio")
-    )
+    return stress_table("Published points beside it", [*dict((*below, *above)).values()])
 
 
 def _markets(inputs: Inputs, shock: float) -> Table | None:

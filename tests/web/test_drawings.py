@@ -1,10 +1,9 @@
-"""Drawings beside the tables: where lines cross, where they break, what they are called, the same bytes each time."""
+"""Drawings beside the tables: what their parts are called and add up to, and looking closer at the balance."""
 
 import json
 import re
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,7 @@ from ledger.pages import Place, Point, latest_metrics, list_events
 from tests.web.conftest import Reader
 from tests.web.inventor import NOW
 from web.charts import BalanceLine, look_closer
-from web.drawings import Chance, Drawings, chart_flows, months_between, segment_drawings, spread
+from web.drawings import Chance, chart_flows, months_between, segment_drawings, spread
 from web.edition import Edition, SiteConfig
 from web.evidence import LOSS_ROLES
 from web.figures import Figures
@@ -28,89 +27,6 @@ LARGE = "perp-v2-large-simulated"
 
 def place_of(edition: Edition, slug: str) -> Place:
     return edition.funds()[slug][0]
-
-
-def drawn(engine: Engine, grid: list[dict[str, Any]] | None = None, gap: str = "0.23") -> Drawings:
-    """Drawings of the large fund, its stress grid replaced."""
-    with Session(engine) as session:
-        edition = Edition(session, lambda: NOW, SiteConfig())
-        place = place_of(edition, LARGE)
-        figures = Figures(edition, place)
-        figures.metrics = latest_metrics(session, [place.segment_id])[place.segment_id]
-        session.expunge_all()
-        metric = figures.metrics["gap_survived"]
-        if grid is not None:
-            metric.detail, metric.value = {"grid": grid}, Decimal(gap)
-        return segment_drawings(figures, [])
-
-
-def row(shock: float, loss: float | None, usable: float | None = 100.0) -> dict[str, Any]:
-    return {"shock": shock, "loss": loss, "usable": usable}
-
-
-def lines_of(svg: str) -> list[str]:
-    """Outlines that are lines of data: they are drawn in a colour of their own and not filled."""
-    return re.findall(r'<path [^>]*stroke="var\(--(?:short|accent)\)"[^>]*>', svg)
-
-
-def test_both_lines_are_drawn_and_differ_by_dash_as_well_as_hue(engine: Engine) -> None:
-    chart = drawn(engine, [row(-0.2, 150), row(-0.1, 50), row(0.1, 0), row(0.2, 20)]).stress
-    assert chart is not None
-    found = lines_of(chart.wide)
-    assert len(found) == 2
-    assert len({re.search(r'stroke-dasharray="[^"]*"', one).group() for one in found}) == 2  # type: ignore[union-attr]
-    for words in ("loss", "usable value"):
-        assert f">{words}</text>" in chart.wide
-
-
-def test_the_crossing_is_marked_at_the_stored_gap_on_its_side_only(engine: Engine) -> None:
-    chart = drawn(engine, [row(-0.4, 150), row(-0.3, 90), row(0.3, 0), row(0.4, 20)], gap="0.32").stress
-    assert chart is not None
-    assert re.findall(r">(gap survived[^<]*)</text>", chart.wide) == ["gap survived: −32\N{NO-BREAK SPACE}%"]
-    assert "the loss is larger than that from −40\N{NO-BREAK SPACE}% down" in chart.caption
-
-
-def test_a_gap_that_something_else_ends_is_not_drawn_as_a_crossing(engine: Engine) -> None:
-    chart = drawn(engine, [row(-0.4, 50), row(-0.2, 40), row(0.2, 0), row(0.4, 20)], gap="0.05").stress
-    assert chart is not None
-    assert "gap survived" not in chart.wide
-    assert "At no known move is the loss larger than that." in chart.caption
-
-
-def test_a_fund_that_can_pay_for_nothing_is_told_in_one_sentence(engine: Engine) -> None:
-    chart = drawn(engine, [row(-0.1, 5, -10), row(0.0, 1, -10), row(0.1, 7, -10)], gap="0").stress
-    assert chart is not None
-    assert "larger than that at every known move" in chart.caption
-
-
-def test_an_unknown_loss_breaks_the_line_and_is_said(engine: Engine) -> None:
-    whole = drawn(engine, [row(step / 10, 10 + step) for step in range(-4, 5)]).stress
-    broken = drawn(engine, [row(step / 10, None if step == 0 else 10 + step) for step in range(-4, 5)]).stress
-    assert whole is not None
-    assert broken is not None
-    assert len(lines_of(broken.wide)) == len(lines_of(whole.wide)) + 1
-    assert "1 move unknown: the lines break there." in broken.caption
-    assert "unknown" not in whole.caption
-
-
-@pytest.mark.parametrize(
-    "grid", [[], [row(0.1, 5)], [row(-0.1, None), row(0.1, None)], [row(0.1, float("nan")), row(0.2, float("inf"))]]
-)
-def test_without_two_known_moves_there_is_no_curve(engine: Engine, grid: list[dict[str, Any]]) -> None:
-    assert drawn(engine, grid).stress is None
-
-
-def test_a_drawing_is_the_same_each_time_and_carries_no_style_or_script(engine: Engine) -> None:
-    first, again = drawn(engine).stress, drawn(engine).stress
-    assert first is not None
-    assert first == again
-    for svg in (first.wide, first.narrow):
-        assert not re.findall(r"<style|<script|\sstyle=|NaN|undefined|null", svg)
-        assert set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg)) <= {
-            *(f"var(--{name})" for name in ("short", "accent", "ink", "muted", "line")),
-            "none",
-            "transparent",
-        }
 
 
 def test_ids_of_two_segments_on_a_page_never_meet(reader: Reader) -> None:

@@ -7,14 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 from sqlalchemy import Engine
 
+from app.server import open_socket, serving
 from ledger.database import open_engine, writing
 from ledger.numbers import Rounding, format_usd
 from ledger.pages import asking
 from ledger.tables import Asset, Platform, Reading, Segment
 from ledger.upgrades import upgrade
 from tests.web.conftest import Reader
+from tests.web.crawling import find_faults
 from tests.web.inventor import NOW, SIMULATED, Inventor
 from web.edition import Edition, SiteConfig
 from web.restored import Inputs, restore_inputs
@@ -188,6 +191,7 @@ def test_no_loss_is_said_in_words_and_not_as_infinite_coverage(bench: Bench) -> 
     page = bench.publish().ask("-5")
     assert "leave losses of $0;" in page
     assert "Coverage at that move not exhausted" in page
+    assert "0 % $0 $197 no loss" in page.replace("\N{NO-BREAK SPACE}", " ")
     assert not re.search(r"\b(NaN|None|inf|Infinity)\b", page)
 
 
@@ -197,6 +201,24 @@ def test_numbers_name_their_block_and_say_that_the_status_stays(bench: Bench) ->
     assert "Published status: Thin" in page
     assert "Replay of Crash : simulated" in page
     assert "Nothing is liquidated on the way" in page
+
+
+def test_the_move_is_drawn_among_the_published_ones_with_its_own_exact_loss(bench: Bench) -> None:
+    site = bench.publish().reader
+    page = site.get(f"/stress?fund={SLUG}&shock=15").text
+    assert page == site.get(f"/stress?fund={SLUG}&shock=15").text
+    drawing = r'<svg [^>]*role="group" aria-label="Loss and usable value against a move of all prices"[^>]*>.*?</svg>'
+    wide, narrow = re.findall(drawing, page)
+    # The short loses 60 of its 50; half way between the published points it would be 15.
+    for svg in (wide, narrow):
+        assert "+15\N{NO-BREAK SPACE}%: loss $10" in svg
+    caption = text_of(re.findall(r"<figcaption>(.*?)</figcaption>", page, re.DOTALL)[0])
+    assert "solid the loss, dashed what the fund could pay." in caption
+    assert "loss $10 and usable value $197, both computed for this move" in caption
+    for href in (f"/funds/{SLUG}/facts/gap_survived.json", f"/funds/{SLUG}#stress"):
+        assert f'<a href="{href}">' in page
+        assert site.get(href.partition("#")[0]).status_code == 200
+    assert not find_faults("/stress", page)
 
 
 def test_what_is_only_partly_known_stays_so(bench: Bench) -> None:
@@ -232,6 +254,7 @@ def test_caps_of_markets_stand_beside_their_losses(bench: Bench) -> None:
 )
 def test_what_cannot_be_computed_says_why_and_shows_no_number(bench: Bench, changes: dict[str, Any], said: str) -> None:
     page = bench.publish(**changes).ask("-20")
+    assert "Among all moves" not in page
     assert re.search(f"This move cannot be computed: [^.]*{said}", page)
     assert "$" not in page
 
@@ -290,3 +313,22 @@ def test_the_form_stands_without_a_question_and_offers_only_funds(reader: Reader
     assert 'value="-20"' in page
     assert page.count('type="radio"') == 6
     assert "morpho-simulated" not in page
+
+
+# Last of its module: while its browser is open, no other test can have a loop of its own.
+@pytest.mark.parametrize("width", [320, 390, 1366])
+def test_the_name_of_a_move_has_room_in_its_drawing_on_every_screen(bench: Bench, browser: Browser, width: int) -> None:
+    site = create_site(bench.publish().engine, lambda: NOW, SiteConfig())
+    with serving(site, open_socket("127.0.0.1", 0)) as served:
+        for shock in ("-50", "-20", "0", "50"):
+            page = browser.new_context(viewport={"width": width, "height": 800}).new_page()
+            page.goto(f"{served.url}/stress?fund={SLUG}&shock={shock}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            svg = page.locator("#moves svg.chart").locator("visible=true")
+            box, name = svg.bounding_box(), svg.get_by_text("%: loss").bounding_box()
+            assert box is not None
+            assert name is not None
+            assert box["x"] <= name["x"]
+            assert name["x"] + name["width"] <= box["x"] + box["width"]
+            assert box["y"] <= name["y"]
+            page.context.close()

@@ -36,7 +36,10 @@ serve: $(RUNTIME) ## Show the ledger as it is on http://127.0.0.1:8000
 	@$(BIN)/backstop serve
 
 test: $(DEV) $(NPM) ## All tests, on SQLite and a real Postgres (ARGS="-k words" for some, STRICT=1: no skips)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+
+# All tests: a worker for each core. A part of them, or whoever names a number, gets one process or that number.
+WORKERS = $(if $(filter -k% -m% -n% --lf --ff --sw --pdb tests/%,$(ARGS)),,-n auto)
 
 check: $(DEV) ## The one gate: format, lint, types, import contracts, migrations, then the tests
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 pytest_plugins = [
     "pytester",
     "tests.rigs.strictness",
+    "tests.rigs.workers",
     "tests.rigs.properties",
     "tests.rigs.network",
     "tests.rigs.databases",

@@ -69,7 +69,7 @@ class Place:
     def finish(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """The same, waited for."""
         with self.start(*words, **variables) as process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=PATIENCE_SECONDS)
         return subprocess.CompletedProcess(list(words), process.returncode, out, err)
 
     def chain_statuses(self) -> dict[str, tuple[str, str]]:

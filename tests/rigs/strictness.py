@@ -31,7 +31,8 @@ def judge(report: Report) -> Report:
     reason = skip_reason(report)
     if reason is not None and is_strict() and not reason.startswith(ALLOWED_PREFIX):
         report.outcome = "failed"
-        report.longrepr = f"STRICT=1 allows no skip, but this was skipped: {reason}"
+        # Named, because two files that cannot be imported for the same reason are told apart by their text alone.
+        report.longrepr = f"STRICT=1 allows no skip, but {report.nodeid} was skipped: {reason}"
     return report
 
 

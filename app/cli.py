@@ -220,6 +220,9 @@ def explain_metric(
 def serve_site(ctx: typer.Context, *, host: Host = None, port: Port = None) -> None:
     """Serves pages and JSON from the ledger as it is; indexes and computes nothing.
 
+    Where BACKSTOP_PUBLISH_DIR holds a published site, its pages are served while the database is away, with a notice:
+    at the start too.
+
     Example: [cyan]backstop serve --port 8080[/]
 
     Next: open the address it prints. Ctrl-C stops it.

@@ -1,5 +1,6 @@
 """Opens the ledger for a command; makes, upgrades and checks its tables."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,9 +12,12 @@ from sqlalchemy.exc import ArgumentError
 from app.screens import say
 from app.settings import Settings
 from app.summary import show_chains
+from ledger.awaited import look_at_connections, require_file
 from ledger.database import open_engine
 from ledger.errors import LedgerOutdatedError, LedgerUnreachableError
 from ledger.upgrades import require_current, upgrade
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -21,11 +25,31 @@ def opened_ledger(settings: Settings, *, may_upgrade: bool = False) -> Iterator[
     """The ledger with the newest tables; raises LedgerError with the fix where it has not and may not get them."""
     if may_upgrade:
         make_room(settings.ledger_url)
-    else:
-        require_file(settings.ledger_url)
     engine = open_engine(settings.ledger_url)
     try:
+        if not may_upgrade:
+            require_file(engine)
         bring_up_to_date(engine, may_upgrade=may_upgrade)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def shown_ledger(settings: Settings, published: Path | None) -> Iterator[Engine]:
+    """The ledger as a site reads it: where it is away, `published` pages stand in and it is waited for.
+
+    Without them, and where the tables are of another version, raises LedgerError with the fix.
+    """
+    engine = open_engine(settings.ledger_url)
+    look_at_connections(engine)
+    try:
+        try:
+            require_current(engine)
+        except LedgerUnreachableError as error:
+            if published is None:
+                raise
+            log.warning("%s; until it is there, the pages published to %s are served", error, published)
         yield engine
     finally:
         engine.dispose()
@@ -63,13 +87,6 @@ def make_room(url: str) -> None:
         raise LedgerUnreachableError(
             f"cannot make the directory of {file} ({error.strerror}): change BACKSTOP_DATA_DIR or BACKSTOP_DATABASE_URL"
         ) from error
-
-
-def require_file(url: str) -> None:
-    """Refuses a SQLite file that is not there: opening it would leave an empty one behind."""
-    file = sqlite_file(url)
-    if file is not None and not file.is_file():
-        raise LedgerOutdatedError(f"there is no database at {file}: run `backstop db upgrade`, or `backstop run`")
 
 
 def upgrade_command(settings: Settings) -> None:

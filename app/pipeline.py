@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from app.alerting import Ways, subscribe_config
-from app.databases import opened_ledger
+from app.databases import opened_ledger, shown_ledger
 from app.schedule import wait_until_stopped
 from app.screens import Column, Stopwatch, record_bars, say, show_table
 from app.server import Address, open_socket, serving
@@ -19,6 +19,7 @@ from ledger.clock import system_clock
 from ledger.numbers import format_count
 from solvency.compute import ComputeSummary, compute_all
 from web.edition import SiteConfig
+from web.manifest import find_published
 from web.publish import PublishSummary, publish
 from web.site import create_site
 
@@ -71,8 +72,8 @@ def compute_command(settings: Settings) -> None:
 
 
 def serve_command(settings: Settings) -> None:
-    """Serves until SIGTERM or Ctrl-C."""
-    with opened_ledger(settings) as engine, site_up(engine, settings) as address:
+    """Serves until SIGTERM or Ctrl-C; published pages while the database is away."""
+    with shown_ledger(settings, find_published(settings.publish_dir)) as engine, site_up(engine, settings) as address:
         say(f"Backstop is at {address.url} until Ctrl-C")
         wait_until_stopped()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import String, bindparam, cast, exists, func, select
+from sqlalchemy import String, Text, bindparam, cast, exists, func, select, type_coerce
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col
 
@@ -83,16 +83,6 @@ def walk_days(session: Session, segment_ids: Sequence[int]) -> Iterator[DayRow]:
         yield last
 
 
-def list_last_days(session: Session, segment_id: int, names: Sequence[str], *, since: str) -> list[Metric]:
-    """The same numbers of one segment from a day (YYYY-MM-DD) on, only these, whole rows."""
-    rows = session.scalars(
-        select(Metric)
-        .where(col(Metric.segment_id) == segment_id, col(Metric.name).in_(names), col(Metric.day) >= since)
-        .order_by(col(Metric.day), col(Metric.name), col(Metric.as_of_number), col(Metric.method_version))
-    )
-    return list({(metric.day, metric.name): metric for metric in rows}.values())
-
-
 def metrics_at(session: Session, segment_ids: Sequence[int], name: str, number: int) -> dict[int, Metric]:
     """One metric at an as-of block by segment; of several days or method versions the newest."""
     rows = session.scalars(
@@ -112,19 +102,26 @@ def nearest_numbers(session: Session, segment_ids: Sequence[int], name: str, num
     return [one for one in found if one is not None]
 
 
+_FINAL = (
+    col(Metric.segment_id) == bindparam("segment_id"),
+    col(Metric.name).in_(bindparam("names", expanding=True)),
+    col(Metric.is_day_final).is_(True),
+)
+_FINAL_DAYS = select(col(Metric.day)).where(*_FINAL).distinct().order_by(col(Metric.day).desc())
+_FINAL_NUMBERS = (  # Asked for each segment: made once.
+    select(col(Metric.name), col(Metric.day), col(Metric.as_of_number))
+    .where(*_FINAL, col(Metric.day).in_(_FINAL_DAYS.limit(bindparam("days"))))
+    .order_by(col(Metric.name), col(Metric.day), col(Metric.as_of_number))
+)
+
+
 def last_final_numbers(
     session: Session, segment_id: int, names: Sequence[str], *, days: int
 ) -> dict[str, dict[str, int]]:
     """As-of blocks of these metrics on the newest so many final days of a segment, by name and day."""
-    own = (col(Metric.segment_id) == segment_id, col(Metric.name).in_(names), col(Metric.is_day_final).is_(True))
-    newest = select(col(Metric.day)).where(*own).distinct().order_by(col(Metric.day).desc()).limit(days)
-    rows = session.execute(
-        select(col(Metric.name), col(Metric.day), col(Metric.as_of_number))
-        .where(*own, col(Metric.day).in_(newest))
-        .order_by(col(Metric.name), col(Metric.day), col(Metric.as_of_number))
-    )
+    asked = {"segment_id": segment_id, "names": names, "days": days}
     found: dict[str, dict[str, int]] = {}
-    for name, day, number in rows:
+    for name, day, number in session.connection().execute(_FINAL_NUMBERS, asked):
         found.setdefault(name, {})[day] = number
     return found
 
@@ -207,3 +204,18 @@ def list_changes(session: Session, segment_ids: Sequence[int]) -> list[ChangeRow
     """Every fact about control, parameters and shutdowns, in order of time, block and log."""
     rows = session.connection().execute(_CHANGES, {"ids": segment_ids})
     return [ChangeRow(*row) for row in rows]
+
+
+_FACTS = SQLModel.metadata.tables["fact"]
+_AS_IT_IS = {"detail": cast(_FACTS.c.detail, Text), "block_time": type_coerce(_FACTS.c.block_time, String)}
+_CHANGE_MARKS = (
+    select(*(_AS_IT_IS.get(name, _FACTS.c[name]) for name in ChangeRow._fields))
+    .where(_FACTS.c.segment_id.in_(bindparam("ids", expanding=True)))
+    .where(_FACTS.c.role.in_(list(map(str, (*CHANGE_ROLES, Role.MARKET_CREATED)))))
+    .order_by(*(_FACTS.c[name] for name in _IN_ORDER))
+)
+
+
+def mark_changes(session: Session, segment_ids: Sequence[int]) -> list[tuple[object, ...]]:
+    """The same facts, and those that name markets, as the database holds them: to be compared, not read."""
+    return [tuple(row) for row in session.connection().execute(_CHANGE_MARKS, {"ids": segment_ids})]

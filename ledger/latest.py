@@ -116,7 +116,8 @@ _READ_AS = {
     "digits": cast(_TABLE.c.value, String),
     "told": cast(_TABLE.c.detail, Text),
 }
-_COLUMNS = [_READ_AS[name] if name in _READ_AS else _TABLE.c[name] for name in _Columns._fields]
+NUMBER_COLUMNS = [_READ_AS[name] if name in _READ_AS else _TABLE.c[name] for name in _Columns._fields]
+"""What a LatestNumber is made of, in its order."""
 
 
 def at_latest(query: Select[Any]) -> Select[Any]:
@@ -139,7 +140,7 @@ def at_latest(query: Select[Any]) -> Select[Any]:
     return query.join(latest, is_latest)
 
 
-_LATEST = at_latest(select(*_COLUMNS))
+_LATEST = at_latest(select(*NUMBER_COLUMNS))
 
 
 def latest_numbers(session: Session, segment_ids: Sequence[int]) -> dict[int, dict[str, LatestNumber]]:

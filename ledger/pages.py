@@ -7,8 +7,21 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, String, and_, bindparam, func, literal_column, select, true, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    String,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+    type_coerce,
+)
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from ledger.database import reading
@@ -234,17 +247,19 @@ def readings_behind(session: Session, segment_id: int, number: int) -> list[Read
 
 def prices_behind(session: Session, chain_id: int, number: int) -> list[tuple[Price, Asset]]:
     """The last price of each asset of a chain read not above a block."""
+    earlier = aliased(Price)
+    # For each asset one step into an index, and not its history.
     last = (
-        select(col(Price.asset_id).label("asset_id"), func.max(col(Price.block_number)).label("number"))
-        .where(col(Price.chain_id) == chain_id, col(Price.block_number) <= number)
-        .group_by(col(Price.asset_id))
-        .subquery()
+        select(col(earlier.block_number))
+        .where(col(earlier.asset_id) == col(Asset.id), col(earlier.block_number) <= number)
+        .order_by(col(earlier.block_number).desc())
+        .limit(1)
+        .scalar_subquery()
     )
     rows = session.execute(
         select(Price, Asset)
-        .join(last, and_(col(Price.asset_id) == last.c.asset_id, col(Price.block_number) == last.c.number))
         .join(Asset, col(Asset.id) == col(Price.asset_id))
-        .where(col(Price.chain_id) == chain_id)
+        .where(col(Asset.chain_id) == chain_id, col(Price.block_number) == last)
         .order_by(col(Asset.symbol), col(Asset.address))
     )
     return [(price, asset) for price, asset in rows]
@@ -257,14 +272,16 @@ def assets_by_id(session: Session) -> dict[int, Asset]:
 
 def last_snapshots(session: Session) -> dict[int, Snapshot]:
     """The last block read of each segment."""
-    last = (
-        select(col(Snapshot.segment_id).label("segment_id"), func.max(col(Snapshot.block_number)).label("number"))
-        .group_by(col(Snapshot.segment_id))
-        .subquery()
+    earlier = aliased(Snapshot)
+    number = (
+        select(col(earlier.block_number))
+        .where(col(earlier.segment_id) == col(Segment.id))
+        .order_by(col(earlier.block_number).desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    query = select(Snapshot).join(
-        last, and_(col(Snapshot.segment_id) == last.c.segment_id, col(Snapshot.block_number) == last.c.number)
-    )
+    last = select(col(Segment.id), number)
+    query = select(Snapshot).where(tuple_(col(Snapshot.segment_id), col(Snapshot.block_number)).in_(last))
     return {row.segment_id: row for row in session.scalars(query)}
 
 

@@ -39,17 +39,26 @@ def upgrade(engine: Engine) -> None:
 
 def require_current(engine: Engine) -> None:
     """Raises LedgerOutdatedError unless the tables are of the newest version, LedgerUnreachableError on no answer."""
-    wanted = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     try:
         with engine.execution_options(read_only=True).connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
+            require_version(connection, newest_version())
     except DBAPIError as error:
         raise LedgerUnreachableError(
             f"the database at {engine.url!r} does not answer ({error.orig}): check BACKSTOP_DATABASE_URL"
         ) from error
+
+
+def newest_version() -> str | None:
+    """The version that this program's tables have."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+def require_version(connection: Connection, wanted: str | None) -> None:
+    """Raises LedgerOutdatedError unless the tables behind a connection are of this version."""
+    found = MigrationContext.configure(connection).get_current_revision()
     if found != wanted:
         state = "has no tables yet" if found is None else f"is at version {found}, this program needs {wanted}"
-        raise LedgerOutdatedError(f"the database at {engine.url!r} {state}: run `backstop db upgrade`")
+        raise LedgerOutdatedError(f"the database at {connection.engine.url!r} {state}: run `backstop db upgrade`")
 
 
 @contextmanager

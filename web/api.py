@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from ledger.evidence import count_events
 from ledger.kinds import Role
 from ledger.latest import Number
 from ledger.listings import ReadingRow
 from ledger.moments import MADE_UP_BLOCK, MADE_UP_FACT, is_made_up
 from ledger.numbers import format_exact, scale
-from ledger.pages import EventRow, Place, balance_series, list_events
+from ledger.pages import EventRow, Place, balance_series, list_events, newest_facts
 from ledger.tables import Asset, Chain, Reading
 from ledger.words import DISCLAIMER, chain_title, kind_words
 from web.catalogue import describe, readings_of
@@ -316,10 +317,10 @@ def _number(edition: Edition, place: Place, metric: Number) -> Json:
 def events_json(edition: Edition) -> Json:
     """The newest losses and payouts of all funds, one row a fact, and how many there are in all."""
     places = {place.segment_id: place for place in edition.places}
-    rows = list_events(edition.session, list(places), LOSS_ROLES)
-    newest = list(reversed(rows))[:MOST_EVENTS]
+    newest = newest_facts(edition.session, list(places), LOSS_ROLES, MOST_EVENTS)[::-1]
     shown = [event_row(row, places[row.segment_id], edition.assets.get(row.asset_id or 0)) for row in newest]
-    return envelope(edition, "/events.json") | {"count": len(rows), "events": shown}
+    count = count_events(edition.session, list(places), LOSS_ROLES)
+    return envelope(edition, "/events.json") | {"count": count, "events": shown}
 
 
 def status_json(edition: Edition) -> Json:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 from uuid import NAMESPACE_URL, uuid5
 
-from ledger.evidence import ChangeRow, list_changes
+from ledger.evidence import ChangeRow, list_changes, mark_changes
 from ledger.kinds import Role
 from ledger.moments import MADE_UP_FACT, evidence_href, evidence_text, is_made_up, shorten
 from ledger.numbers import format_count, format_time
@@ -93,6 +94,15 @@ def fund_changes(edition: Edition, places: Sequence[Place]) -> Table | None:
     """The newest changes of one fund; None where none was seen."""
     caption = "Changes, newest first; values as the contracts store them"
     return newest_changes(edition, places, caption, limit=MOST_OF_FUND, of="")
+
+
+def last_changes(edition: Edition, limit: int) -> Table | None:
+    """The newest of all funds, kept for the home page while nothing in them changes."""
+    marks = mark_changes(edition.session, [place.segment_id for place in edition.places])
+    what = marks, [naming.told for naming in edition.namings.values()], edition.tokens
+    caption = "Owners, implementations and parameters"
+    make = partial(newest_changes, edition, edition.places, caption, limit=limit)
+    return edition.latest.others.made_of(what, "newest changes", make)
 
 
 def newest_changes(

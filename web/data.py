@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from ledger.counts import count_days
+from ledger.evidence import count_events
 from ledger.numbers import format_count
-from ledger.pages import list_events
-from ledger.published import list_days
 from web.contexts import DocumentPage, Frame, Link
 from web.documents import MISSING, load_document, render_markdown
 from web.edition import Edition
@@ -17,6 +17,7 @@ from web.frames import frame
 from web.severity import worst_first
 
 SUFFIX = re.compile(r"\.(json|csv|parquet|atom|xlsx)$")
+OF_FUND = re.compile(r"/funds/([^/]+?)(?:/history|/events)?\.\w+")
 NOT_HERE = ("/funds/", "/badges/", "/og/", "/static/", "/events/")
 """Files of single funds and events: those of funds stand in a table of their own."""
 NAMES = {
@@ -94,10 +95,10 @@ def _site_files(edition: Edition, files: Sequence[str], pages: set[str]) -> Iter
 
 def _sizes(edition: Edition) -> Mapping[str, str]:
     count = len(edition.places)
-    losses = list_events(edition.session, [place.segment_id for place in edition.places], LOSS_ROLES)
+    losses = count_events(edition.session, [place.segment_id for place in edition.places], LOSS_ROLES)
     return {
         "/funds": f"{format_count(len(edition.funds()), 'fund')}, {format_count(count, 'segment')}",
-        "/events": format_count(len(losses), "fact"),
+        "/events": format_count(losses, "fact"),
         "/coverage": format_count(count, "segment"),
     }
 
@@ -108,11 +109,14 @@ def edition_moment(edition: Edition) -> str:
 
 
 def _fund_files(edition: Edition, files: Sequence[str]) -> Iterable[Download]:
-    days = list_days(edition.session, [place.segment_id for place in edition.places])
+    days = count_days(edition.session, [place.segment_id for place in edition.places])
+    own: dict[str, list[str]] = {}
+    for path in files:
+        if found := OF_FUND.fullmatch(path):
+            own.setdefault(found[1], []).append(path)
     for slug, places in edition.funds().items():
-        own = re.compile(rf"/funds/{re.escape(slug)}(/history|/events)?\.\w+")
-        forms = tuple(Link(_form_words(path, slug), path) for path in files if own.fullmatch(path))
-        count = sum(len(days.get(place.segment_id, {})) for place in places)
+        forms = tuple(Link(_form_words(path, slug), path) for path in own.get(slug, []))
+        count = sum(days.get(place.segment_id, 0) for place in places)
         moment = Figures(edition, worst_first(edition, places)[0]).as_of()
         size = (
             format_count(count, "day")

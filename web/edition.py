@@ -12,7 +12,7 @@ from sqlmodel import Session
 from ledger.clock import Clock, chain_now
 from ledger.kinds import ChainStatus, SourceKind
 from ledger.latest import Number
-from ledger.namings import Naming, list_namings
+from ledger.namings import Naming, list_namings, list_tokens
 from ledger.pages import (
     ChainState,
     Place,
@@ -121,6 +121,11 @@ class Edition:
     def assets(self) -> dict[int, Asset]:
         """All assets."""
         return {key: neat_asset(asset) for key, asset in assets_by_id(self.session).items()}
+
+    @cached_property
+    def tokens(self) -> list[tuple[object, ...]]:
+        """What amounts in each asset are printed with."""
+        return list_tokens(self.session)
 
     @cached_property
     def coverage(self) -> list[Coverage]:

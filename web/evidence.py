@@ -1,10 +1,12 @@
 """Facts as evidence: exact sums by asset, grouping by day where they are many, and where each can be checked."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from ledger.counts import Mark
 from ledger.evidence import CHANGE_ROLES
 from ledger.kinds import Role
 from ledger.moments import MADE_UP_WORDS, evidence_href, evidence_text, is_made_up, shorten
@@ -89,32 +91,53 @@ def paged_facts(rows: Sequence[Named]) -> set[Key]:
     return found
 
 
+def shared_day(row: EventRow | Mark) -> tuple[str, int, str, str]:
+    """What facts that a list may show in one line have in common."""
+    day = row.day if isinstance(row, Mark) else f"{row.block_time:%Y-%m-%d}"
+    return day, row.segment_id, row.role, row.market or ""
+
+
+def count_lines(facts: Iterable[EventRow | Mark]) -> int:
+    """How many lines event_lines() makes of these facts."""
+    return sum(1 if count >= GROUP_FROM else count for count in Counter(map(shared_day, facts)).values())
+
+
+def newest_groups(groups: Sequence[Sequence[EventRow]], limit: int) -> list[Sequence[EventRow]]:
+    """The groups of facts that the newest so many lines are made of, and all others of the second where that cuts."""
+    ends = [max(row.block_time for row in group).replace(microsecond=0) for group in groups]
+    since = sorted(ends, reverse=True)[:limit][-1:]
+    return [group for group, end in zip(groups, ends, strict=True) if since and end >= since[0]]
+
+
 def event_lines(
     rows: Sequence[EventRow],
     places: Mapping[int, Place],
     assets: Mapping[int, Asset],
     *,
     names: Mapping[str, str] | None = None,
+    limit: int = sys.maxsize,
 ) -> list[EventLine]:
-    """Events newest first; three or more of one segment, role, market and day are one line with their exact sum.
+    """The newest so many events, newest first; GROUP_FROM or more that share a day are one line with their exact sum.
 
     `names` are those of markets and accounts; without them an asset's symbol stands for its address.
     """
     known = {asset.address: asset.symbol for asset in assets.values()} | dict(names or {})
     paged = paged_facts(rows)
     facts = name_facts(rows, places, paged)
-
-    def key(row: EventRow) -> tuple[str, int, str, str]:
-        return f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role, row.market or ""
-
     lines = []
-    for (_, segment_id, *_), group in groupby(sorted(rows, key=key), key=key):
-        found = list(group)
-        place = places[segment_id]
-        for part in [found] if len(found) >= GROUP_FROM else [[row] for row in found]:
-            name = next((facts[key_of(row)] for row in part if key_of(row) in paged), "")
-            lines.append(_line(part, place, assets, names=known, name=name))
-    return sorted(lines, key=lambda line: (line.iso, line.anchor), reverse=True)
+    for group in newest_groups(_group(rows), limit):
+        name = next((facts[key_of(row)] for row in group if key_of(row) in paged), "")
+        lines.append(_line(group, places[group[0].segment_id], assets, names=known, name=name))
+    return sorted(lines, key=lambda line: (line.iso, line.anchor), reverse=True)[:limit]
+
+
+def _group(rows: Sequence[EventRow]) -> list[Sequence[EventRow]]:
+    """Facts as they stand in lines: together those of a day where they are many, else each by itself."""
+    found: list[Sequence[EventRow]] = []
+    for _, group in groupby(sorted(rows, key=shared_day), key=shared_day):
+        facts = list(group)
+        found.extend([facts] if len(facts) >= GROUP_FROM else [[row] for row in facts])
+    return found
 
 
 def _line(

@@ -4,7 +4,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from web.contexts import EventLine
 from web.edition import Edition
-from web.eventlist import events_page
+from web.eventlist import DESCRIPTION, last_events
 from web.templating import render
 
 MOST_ENTRIES = 100
@@ -18,11 +18,10 @@ def entry_id(event: EventLine) -> str:
 
 def events_feed(edition: Edition) -> bytes:
     """The newest events."""
-    page = events_page(edition)
-    events = page.events[:MOST_ENTRIES]
+    events = last_events(edition, MOST_ENTRIES)
     return render(
         "events.atom",
-        page=page,
+        description=DESCRIPTION,
         site_url=edition.config.site_url,
         feed_id=f"urn:uuid:{uuid5(NAMESPACE_URL, 'backstop:events')}",
         entries=[(event, entry_id(event)) for event in events],

@@ -24,7 +24,7 @@ from web.figures import FUND_METRICS, Figures
 from web.frames import frame
 from web.names import neat
 from web.picking import place_title
-from web.sources import segment_holes
+from web.sources import by_segment, segment_holes
 from web.words import NOT_COMPUTED
 
 DOCUMENT = "coverage"
@@ -160,13 +160,13 @@ def _hole_words(place: Place, holes: Sequence[tuple[int, int]]) -> str:
 
 def _rungs(edition: Edition) -> Table | None:
     """Blocks under each segment's newest filter, and how many of them passed each rung; polls have no blocks."""
-    passed = list_verifications(edition.session)
+    scanned, passed = by_segment(edition.coverage), by_segment(list_verifications(edition.session))
     rows = []
     for place in edition.places:
-        own = [row for row in edition.coverage if row.segment_id == place.segment_id]
+        own = scanned.get(place.segment_id, [])
         if own and not place.chain.is_venue and not is_made_up(place.chain):
             newest = max(own, key=lambda row: row.to_number).filter_digest
-            counts = count_rungs(newest, own, [row for row in passed if row.segment_id == place.segment_id])
+            counts = count_rungs(newest, own, passed.get(place.segment_id, []))
             rows.append((_place_cell(edition, place), *(Cell(f"{count:,}", is_number=True) for count in counts)))
     heads = (
         Cell("Segment"),

@@ -15,7 +15,15 @@ from web.api import Json, envelope, event_row, fund_row
 from web.contexts import Cell, Choice, EventLine, Frame, Link, Table
 from web.csvs import Plain, Value, write_csv
 from web.edition import Edition
-from web.evidence import LEAVING_ROLES, LOSS_ROLES, event_lines, sum_by_asset, sums_text
+from web.evidence import (
+    LEAVING_ROLES,
+    LOSS_ROLES,
+    count_lines,
+    event_lines,
+    newest_groups,
+    sum_by_asset,
+    sums_text,
+)
 from web.feeds import NEVER, entry_id
 from web.frames import frame
 from web.losses import SIDES
@@ -77,7 +85,7 @@ def fund_events_page(edition: Edition, slug: str, role: str = "") -> FundEventsP
         return None
     is_known = role in {"", *EVENT_ROLES}
     wanted = (Role(role),) if role and is_known else EVENT_ROLES
-    lines = _lines(edition, places, wanted)
+    lines, count = _lines(edition, places, wanted, MOST_LINES)
     path, fund = f"/funds/{slug}/events", places[0].fund
     return FundEventsPage(
         frame=frame(
@@ -90,7 +98,7 @@ def fund_events_page(edition: Edition, slug: str, role: str = "") -> FundEventsP
         ),
         fund=Link(fund.name, f"/funds/{slug}"),
         roles=(Choice("", "Everything", not role), *(Choice(one, role_words(one), one == role) for one in EVENT_ROLES)),
-        table=_table(lines) if lines else None,
+        table=_table(lines, count) if lines else None,
         files=(Link("CSV", f"{path}.csv"), Link("JSON", f"{path}.json"), Link("Atom feed", f"{path}.atom")),
         absent="Nothing of this was recognised so far. Not every platform books every loss.",
         mistake="" if is_known else "There is no such kind of event: choose one of the list. Everything is shown.",
@@ -105,37 +113,36 @@ def fund_events_asked(
     return page, 400 if page is not None and page.mistake else 200
 
 
-def _lines(edition: Edition, places: Sequence[Place], roles: Sequence[Role]) -> list[EventLine]:
-    """Lines of these roles, newest first; facts of DAILY_ROLES are told by day."""
+def _lines(edition: Edition, places: Sequence[Place], roles: Sequence[Role], limit: int) -> tuple[list[EventLine], int]:
+    """The newest lines of these roles, newest first, and how many there are; facts of DAILY_ROLES are told by day."""
     known = {place.segment_id: place for place in places}
     names = {market: name for place in places for market, name in market_names(edition, place).items()}
     rows = latest_events(edition.session, list(known), roles, MOST_FACTS)
-    daily = [row for row in rows if row.role in DAILY_ROLES]
-    others = [row for row in rows if row.role not in DAILY_ROLES]
-    found = [
-        *event_lines(others, known, edition.assets, names=names),
-        *_day_lines(edition, daily, known, names),
-    ]
-    return sorted(found, key=lambda line: (line.iso, line.anchor), reverse=True)
-
-
-def _day_lines(
-    edition: Edition, rows: Sequence[EventRow], places: Mapping[int, Place], names: Mapping[str, str]
-) -> list[EventLine]:
     days: dict[tuple[str, int, str, str], list[EventRow]] = {}
+    others = []
     for row in rows:
-        kind = row.source or row.side or ""
-        days.setdefault((f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role, kind), []).append(row)
-    return [
-        _day_line(edition, group, places[segment_id], names=names, kind=kind)
-        for (_, segment_id, _, kind), group in days.items()
+        if row.role in DAILY_ROLES:
+            days.setdefault((f"{row.block_time:%Y-%m-%d}", row.segment_id, row.role, _kind(row)), []).append(row)
+        else:
+            others.append(row)
+    found = [
+        *event_lines(others, known, edition.assets, names=names, limit=limit),
+        *(
+            _day_line(edition, group, known[group[0].segment_id], names=names)
+            for group in newest_groups(list(days.values()), limit)
+        ),
     ]
+    newest = sorted(found, key=lambda line: (line.iso, line.anchor), reverse=True)[:limit]
+    return newest, count_lines(others) + len(days)
 
 
-def _day_line(
-    edition: Edition, rows: Sequence[EventRow], place: Place, *, names: Mapping[str, str], kind: str
-) -> EventLine:
-    last, is_one = rows[-1], len(rows) == 1
+def _kind(row: EventRow) -> str:
+    """Source or side: what facts of a day must share besides role and segment to stand in one line."""
+    return row.source or row.side or ""
+
+
+def _day_line(edition: Edition, rows: Sequence[EventRow], place: Place, *, names: Mapping[str, str]) -> EventLine:
+    last, is_one, kind = rows[-1], len(rows) == 1, _kind(rows[-1])
     day = f"{last.block_time:%Y-%m-%d}"
     concerned = {row.market or row.account or "" for row in rows}
     who = next(iter(concerned)) if len(concerned) == 1 else ""
@@ -168,8 +175,7 @@ def _day_evidence(rows: Sequence[EventRow], place: Place) -> str:
     return f"{told}; {MADE_UP_WORDS}" if is_made_up(place.chain) else told
 
 
-def _table(lines: Sequence[EventLine]) -> Table:
-    shown = lines[:MOST_LINES]
+def _table(shown: Sequence[EventLine], count: int) -> Table:
     heads = (Cell("When"), Cell("What"), Cell("Amount", is_number=True), Cell("Market or account"), Cell("Evidence"))
     body = tuple(
         (
@@ -181,7 +187,7 @@ def _table(lines: Sequence[EventLine]) -> Table:
         )
         for line in shown
     )
-    note = f"The newest {len(shown)} of {format_count(len(lines), 'line')}." if len(lines) > len(shown) else ""
+    note = f"The newest {len(shown)} of {format_count(count, 'line')}." if count > len(shown) else ""
     caption = "Newest first, UTC; what happened several times a day stands in one line with its exact sum"
     return Table(caption, heads, body, note, tuple(line.anchor for line in shown))
 
@@ -232,7 +238,7 @@ def fund_events_feed(edition: Edition, slug: str) -> bytes | None:
     places = edition.funds().get(slug)
     if not places:
         return None
-    lines = _lines(edition, places, FED_ROLES)[:MOST_ENTRIES]
+    lines, _ = _lines(edition, places, FED_ROLES, MOST_ENTRIES)
     return render(
         "fund_events.atom",
         fund=places[0].fund.name,

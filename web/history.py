@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated
 
-from ledger.evidence import DayRow, list_last_days, walk_days
+from ledger.evidence import DayRow, walk_days
+from ledger.latest import Number
 from ledger.moments import MADE_UP_BLOCK, block_words, is_made_up
 from ledger.numbers import format_count
 from ledger.pages import Place
-from ledger.tables import Metric
+from ledger.series import list_last_days
 from web.api import Json, envelope, fund_row
 from web.catalogue import describe
 from web.contexts import Cell, Frame, Link, Table
@@ -89,7 +90,7 @@ def _table(edition: Edition, place: Place, *, is_alone: bool) -> Table | None:
     last = date.fromisoformat(next(iter(latest.values())).day)
     since = last - timedelta(days=SHOWN_DAYS - 1)
     names = [name for name in KEY_METRICS if name in latest]
-    days: dict[str, dict[str, Metric]] = {}
+    days: dict[str, dict[str, Number]] = {}
     for metric in list_last_days(edition.session, place.segment_id, names, since=since.isoformat()):
         days.setdefault(metric.day, {})[metric.name] = metric
     linked = published_blocks(edition, place)
@@ -108,7 +109,7 @@ def _table(edition: Edition, place: Place, *, is_alone: bool) -> Table | None:
     return Table(caption, heads, body, _note(days, place))
 
 
-def _note(days: Mapping[str, Mapping[str, Metric]], place: Place) -> str:
+def _note(days: Mapping[str, Mapping[str, Number]], place: Place) -> str:
     """How many days have no number, and why numbers are not known or not good, each reason once."""
     missing = SHOWN_DAYS - len(days)
     gaps = f"{format_count(missing, 'day')} of these {SHOWN_DAYS} without any number. " if missing else ""
@@ -118,13 +119,13 @@ def _note(days: Mapping[str, Mapping[str, Metric]], place: Place) -> str:
     return (gaps + " ".join(reasons[:MOST_REASONS]) + more).strip()
 
 
-def _block(numbers: dict[str, Metric], place: Place) -> Cell:
+def _block(numbers: Mapping[str, Number], place: Place) -> Cell:
     """The last block of the day's numbers."""
     newest = max(numbers.values(), key=lambda metric: metric.as_of_number)
     return Cell(f"{block_words(newest.as_of_number, place.chain)}, {newest.as_of_time:%H:%M} UTC")
 
 
-def _cell(metric: Metric | None, place: Place, linked: Collection[int]) -> Cell:
+def _cell(metric: Number | None, place: Place, linked: Collection[int]) -> Cell:
     if metric is None:
         return Cell("not computed")
     shown = figure(metric, place)

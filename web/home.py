@@ -14,7 +14,7 @@ from ledger.moments import is_made_up
 from ledger.numbers import format_block, format_count, format_date
 from ledger.pages import Place, daily_balances
 from ledger.words import chain_title, kind_words
-from web.changes import newest_changes
+from web.changes import last_changes
 from web.contexts import Count, EventLine, Frame, HomeRow, Link, Spark, Table
 from web.edition import Edition
 from web.eventlist import newest_events
@@ -90,7 +90,7 @@ def _page(edition: Edition, asked: Asked, mistakes: Mistakes) -> HomePage:
         notices=tuple(notices(edition)),
         form=filter_form(asked, choices_of(entries), mistakes, count=len(rows), total=len(entries)),
         heads=table_heads(asked),
-        changes=newest_changes(edition, edition.places, "Owners, implementations and parameters", limit=LAST_CHANGES),
+        changes=last_changes(edition, LAST_CHANGES),
     )
 
 

@@ -56,3 +56,8 @@ def file_name(path: str, *, is_page: bool) -> str:
     """Where a static web server looks for a path: /funds/x → funds/x/index.html, /funds.json → funds.json."""
     name = path.strip("/")
     return f"{name}/index.html".lstrip("/") if is_page else name
+
+
+def find_published(directory: Path | None) -> Path | None:
+    """The directory, where a published tree is in it."""
+    return directory if directory is not None and load_manifest(directory).files else None

@@ -4,11 +4,12 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from ledger.evidence import last_final_numbers, metrics_at, nearest_numbers
-from ledger.latest import Number
+from ledger.latest import LatestNumber, Number
 from ledger.moments import block_words, is_made_up, shorten
 from ledger.numbers import finite, format_exact, format_time, scale
 from ledger.pages import Place
-from ledger.tables import Metric, Reading
+from ledger.series import list_numbers
+from ledger.tables import Reading
 from web.catalogue import describe, readings_of
 from web.contexts import Cell, Link, NumberPage, NumberPart, Spark, Table
 from web.details import detail_of, split_detail
@@ -54,9 +55,10 @@ def shown_metrics(edition: Edition, slug: str, name: str, number: int | None) ->
     return [(place, found[place.segment_id]) for place in places if place.segment_id in found]
 
 
-def history_up_to(edition: Edition, metric: Number) -> list[Metric]:
-    """The days of a number until then."""
-    rows = edition.history(metric.segment_id, metric.name)
+def history_up_to(edition: Edition, metric: Number) -> list[LatestNumber]:
+    """The days of a number until then; page and twin ask once."""
+    key = metric.segment_id, metric.name
+    rows = edition.once(("days of a number", *key), lambda: list_numbers(edition.session, *key))
     return [row for row in rows if row.day <= metric.day and row.as_of_number <= metric.as_of_number]
 
 

@@ -1,5 +1,6 @@
 """The routes of pages and of how the site itself stands, all of them reads; the press knows which pages there are."""
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -7,7 +8,10 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
+from ledger.errors import LedgerError, LedgerOutdatedError
 from web.press import FOREVER, HTML, PNG, Press, Sheet
+
+log = logging.getLogger(__name__)
 
 FRESH = "public, max-age=60, stale-while-revalidate=600"
 OVERDUE = timedelta(minutes=10)
@@ -54,14 +58,25 @@ def create_health_router(press: Press) -> APIRouter:
 
     @route(router, "/readyz", include_in_schema=False)
     def readyz() -> Response:
-        """Whether the site answers and messages leave: 503 where one has been due for OVERDUE."""
-        since = press.waiting_since()
+        """Whether the site answers and messages leave: 503 where not, or where one has been due for OVERDUE."""
+        try:
+            since = press.waiting_since()
+        except LedgerError as error:
+            log.error("%s", error)
+            return Response(f"{_why_away(error)}\n", 503, {"Cache-Control": "no-store"}, media_type="text/plain")
         if since is not None and press.now - since > OVERDUE:
             text = f"a message has been due since {since:%Y-%m-%dT%H:%M:%SZ}: is a sender running?\n"
             return Response(text, 503, {"Cache-Control": "no-store"}, media_type="text/plain")
         return Response("ok\n", media_type="text/plain", headers={"Cache-Control": "no-store"})
 
     return router
+
+
+def _why_away(error: LedgerError) -> str:
+    """For everybody to read: the log has the address of the database and what it said."""
+    if isinstance(error, LedgerOutdatedError):
+        return "the tables of the database are missing or of another version, so nothing is read: see the log"
+    return "the database does not answer"
 
 
 def create_page_router(press: Press) -> APIRouter:

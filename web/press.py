@@ -198,7 +198,7 @@ MAKERS: tuple[tuple[str, Maker], ...] = (
     (r"/stress", lambda edition: _html("stress.html", stress_page(edition))),
     (r"/coverage", lambda edition: _html("coverage.html", coverage_page(edition))),
     (r"/coverage\.json", lambda edition: _json(coverage_json(edition))),
-    (r"/data", lambda edition: _html("data.html", data_page(edition, list_paths(edition)))),
+    (r"/data", lambda edition: _html("data.html", data_page(edition, offered_paths(edition)))),
     (r"/data/dictionary", lambda edition: _html("document.html", dictionary_page(edition))),
     (r"/robots\.txt", lambda edition: _file(robots(edition.config), TEXT)),
     (SITEMAP, lambda edition: _file(sitemap(edition.config, list_paths(edition)), XML)),
@@ -262,25 +262,35 @@ def ask_page(edition: Edition, path: str, query: Query) -> Sheet | None:
 def list_paths(edition: Edition) -> list[str]:
     """Every path that has a page, but for preview pictures, which are drawn when asked for, and pages of single days:
     those are many, and publish() looks after them."""
-    is_addressed = bool(edition.config.site_url)  # A sitemap needs full addresses.
-    patterns = [pattern for pattern, _ in MAKERS if "(" not in pattern and (is_addressed or pattern != SITEMAP)]
-    fixed = [pattern.replace("\\", "") for pattern in patterns]
-    funds = [path for slug in edition.funds() for path in (f"/funds/{slug}", f"/funds/{slug}.json")]
     numbers = {
         f"/funds/{place.fund.slug}/facts/{name}" for place in edition.places for name in edition.metrics_of(place)
     }
     facts = [path for number in sorted(numbers) for path in (number, f"{number}.json")]
+    # What others link to: the newest numbers at a block, the newest facts; the server has all.
+    pages = (*published_numbers(edition), *published_events(edition))
+    linked = [path for page in pages for path in (page, f"{page}.json")]
     badges = [f"/badges/{slug}.{suffix}" for slug in edition.funds() for suffix in ("svg", "json")]
     own = (*static_files(), *PLAIN, bundle_path())
-    return [*fixed, *funds, *facts, *_evidence_paths(edition), *closer_paths(edition), *badges, *own]
+    return [*_first_paths(edition), *facts, *_table_paths(edition), *linked, *closer_paths(edition), *badges, *own]
 
 
-def _evidence_paths(edition: Edition) -> list[str]:
-    """Tables of each fund, and what others link to: newest facts, newest numbers at a block; the server has all."""
+def offered_paths(edition: Edition) -> list[str]:
+    """Those of them that the page of data offers: of the site and of each fund, not of single numbers and facts."""
+    return [*_first_paths(edition), *_table_paths(edition)]
+
+
+def _first_paths(edition: Edition) -> list[str]:
+    """The pages of the site, and of each fund the first."""
+    is_addressed = bool(edition.config.site_url)  # A sitemap needs full addresses.
+    patterns = [pattern for pattern, _ in MAKERS if "(" not in pattern and (is_addressed or pattern != SITEMAP)]
+    fixed = [pattern.replace("\\", "") for pattern in patterns]
+    return [*fixed, *(path for slug in edition.funds() for path in (f"/funds/{slug}", f"/funds/{slug}.json"))]
+
+
+def _table_paths(edition: Edition) -> list[str]:
+    """The tables of each fund."""
     parts = ("history", "history.json", "history.csv", "events", "events.json", "events.csv", "events.atom")
-    tables = [f"/funds/{slug}/{part}" for slug in edition.funds() for part in parts]
-    linked = (*published_numbers(edition), *published_events(edition))
-    return [*tables, *(path for page in linked for path in (page, f"{page}.json"))]
+    return [f"/funds/{slug}/{part}" for slug in edition.funds() for part in parts]
 
 
 class Turns:

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from ledger.moments import is_made_up
 from ledger.numbers import format_count, format_duration, format_time
 from ledger.pages import Place, last_snapshots, list_reorgs
-from ledger.tables import Chain, Coverage
+from ledger.tables import Chain, Coverage, Verification
 from ledger.words import chain_title, kind_words
 from web.contexts import Cell, StatusPage, Table
 from web.edition import Edition, SourceState
 from web.figures import Figures
 from web.frames import frame
 
+Row = TypeVar("Row", Coverage, Verification)
 MOST_HOLES = 100
 MOST_REORGS = 50
 MOST_POLLING_HOLES = 12
@@ -122,14 +124,22 @@ def holes_of(place: Place, rows: Iterable[Coverage], last: int | None) -> list[t
     return find_holes(spans, first, last)
 
 
+def by_segment(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    """Intervals of each segment, in their order."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.segment_id, []).append(row)
+    return found
+
+
 def segment_holes(edition: Edition) -> Mapping[str, list[tuple[int, int]]]:
     """Holes by segment slug; segments without holes are absent."""
     tips = {one.state.chain.chain_id: one.state.tip for one in edition.sources}
+    scanned = by_segment(edition.coverage)
     found = {}
     for place in edition.places:
         tip = tips.get(place.chain.chain_id)
-        own = [row for row in edition.coverage if row.segment_id == place.segment_id]
-        holes = holes_of(place, own, tip.number if tip else None)
+        holes = holes_of(place, scanned.get(place.segment_id, []), tip.number if tip else None)
         if holes:
             found[place.segment.slug] = holes
     return found

@@ -17,7 +17,6 @@ from ledger.evidence import (
     latest_events,
     list_changes,
     list_events_between,
-    list_last_days,
     list_tellings,
     metrics_at,
     nearest_numbers,
@@ -75,11 +74,6 @@ def test_of_a_day_only_the_last_block_counts(session: Session, alpha: Place) -> 
 
 def test_days_of_nobody_are_none(session: Session) -> None:
     assert list(walk_days(session, [])) == []
-
-
-def test_the_last_days_are_whole_rows_of_the_named_metrics(session: Session, alpha: Place) -> None:
-    rows = list_last_days(session, alpha.segment_id, ["coverage"], since="2026-03-10")
-    assert [(row.day, str(row.value)) for row in rows] == [("2026-03-10", "1.08"), ("2026-03-11", "2.5")]
 
 
 def test_a_number_is_found_at_its_block_and_nowhere_else(session: Session, alpha: Place) -> None:

@@ -17,13 +17,14 @@ from ledger.database import open_engine, writing
 from ledger.kinds import ChainStatus, Role, SegmentStatus
 from ledger.latest import latest_numbers
 from ledger.metrics import delete_metrics_above
-from ledger.pages import asking, daily_balances, latest_metrics, ledger_marker, list_places
+from ledger.pages import asking, daily_balances, latest_metrics, ledger_marker, list_events, list_places
 from ledger.standing import set_chain_status, set_segment_status
 from ledger.tables import Block, Chain, Cursor, Fact, Fund, Metric, Platform, Segment
 from tests.web.conftest import Reader
 from tests.web.inventor import COMPUTED_AT, LIVE, NOW, Inventor, perp_metrics
 from web.edition import CURRENT_WITHIN, Edition, SiteConfig
 from web.eventlist import last_events, newest_events
+from web.evidence import LOSS_ROLES, event_lines
 from web.press import Press, Sheet
 from web.site import create_site
 
@@ -303,13 +304,36 @@ def test_a_source_that_falls_behind_is_said_although_numbers_and_rows_are_kept(c
     assert "Our reading of Optimism is behind" in late
 
 
+def test_a_change_stands_on_the_home_page_at_the_next_block_and_one_that_is_moved_is_told_anew(
+    changing: Engine,
+) -> None:
+    with writing(changing) as session:
+        [alpha] = list_places(session, "alpha")
+        told = {"name": "discount_rate", "value": "7"}
+        Inventor(session).fact(alpha.segment, NOW - timedelta(minutes=5), Role.PARAM, None, detail=told)
+    with after_a_block(changing) as (reader, session):
+        before = reader.get("/").text
+        Inventor(session).fact(
+            alpha.segment, NOW - timedelta(minutes=1), Role.PARAM, None, log=9, detail=told | {"value": "8"}
+        )
+    after = reader.get("/").text
+    assert before.count("Discount rate") == 1
+    assert after.count("Discount rate") == 2
+    with writing(changing) as session:
+        session.execute(update(Fact).where(col(Fact.log_index) == 9).values(detail=told | {"value": "123456"}))
+    move_tip(changing)
+    assert "123456" not in after
+    assert "123456" in reader.get("/").text
+
+
 def test_the_newest_events_are_the_first_of_all_however_many_facts_make_a_line(engine: Engine) -> None:
     with asking(engine) as session:
         edition = Edition(session, lambda: NOW, SiteConfig())
-        whole = last_events(edition)
+        places = {place.segment_id: place for place in edition.places}
+        whole = event_lines(list_events(session, list(places), LOSS_ROLES), places, edition.assets)
         assert any(line.count > 2 for line in whole)
         for count in (*range(1, 15), 200):
-            assert newest_events(edition, count) == whole[:count]
+            assert newest_events(edition, count) == last_events(edition, count) == whole[:count]
 
 
 def test_a_day_of_many_facts_is_summed_up_whole_among_the_newest(new_ledger: Engine) -> None:

@@ -218,4 +218,4 @@ _CHANGE_MARKS = (
 
 def mark_changes(session: Session, segment_ids: Sequence[int]) -> list[tuple[object, ...]]:
     """The same facts, and those that name markets, as the database holds them: to be compared, not read."""
-    return [tuple(row) for row in session.connection().execute(_CHANGE_MARKS, {"ids": segment_ids})]
+    return list(map(tuple, session.connection().execute(_CHANGE_MARKS, {"ids": segment_ids}).all()))

@@ -226,8 +226,20 @@ def facts_of(segment_ids: Sequence[int], roles: Sequence[Role]) -> tuple[ColumnE
 def newest_facts(session: Session, segment_ids: Sequence[int], roles: Sequence[Role], limit: int) -> list[EventRow]:
     """So many of the newest facts of these roles, or all where there are fewer, in the order of list_events()."""
     asked = {"ids": segment_ids, "roles": [str(role) for role in roles], "limit": limit}
-    rows = session.connection().execute(_NEWEST_FACTS, asked)
+    rows = session.connection().execute(_NEWEST_FACTS, asked).all()
     return [EventRow(*row) for row in rows][::-1]
+
+
+# As the driver hands them over.
+_NEWEST_MARKS = _NEWEST_FACTS.with_only_columns(*(type_coerce(column, String) for column in _EVENT_COLUMNS))
+
+
+def mark_newest_facts(
+    session: Session, segment_ids: Sequence[int], roles: Sequence[Role], limit: int
+) -> list[tuple[object, ...]]:
+    """The same facts as the database holds them: to be compared, not read."""
+    asked = {"ids": segment_ids, "roles": [str(role) for role in roles], "limit": limit}
+    return list(map(tuple, session.connection().execute(_NEWEST_MARKS, asked).all()))
 
 
 def readings_behind(session: Session, segment_id: int, number: int) -> list[Reading]:

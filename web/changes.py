@@ -102,7 +102,7 @@ def last_changes(edition: Edition, limit: int) -> Table | None:
     what = marks, [naming.told for naming in edition.namings.values()], edition.tokens
     caption = "Owners, implementations and parameters"
     make = partial(newest_changes, edition, edition.places, caption, limit=limit)
-    return edition.latest.others.made_of(what, "newest changes", make)
+    return edition.latest.others.made_of("newest changes", what, make)
 
 
 def newest_changes(

@@ -196,7 +196,7 @@ class Edition:
     @cached_property
     def method_version(self) -> str:
         """Version of the method behind the numbers; empty before any was computed."""
-        return max((m.method_version for found in self.metrics.values() for m in found.values()), default="")
+        return max((computed.method_version for computed in self.latest.segments.values()), default="")
 
     @property
     def digest(self) -> str:

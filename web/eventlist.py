@@ -1,12 +1,11 @@
 """The page of events: losses and payouts of all funds, newest first, and liquidations by fund and month."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 from ledger.counts import Mark, list_marks
 from ledger.kinds import Role
 from ledger.numbers import format_month
-from ledger.pages import EventRow, Place, newest_facts
+from ledger.pages import Place, mark_newest_facts, newest_facts
 from web.contexts import Cell, EventLine, EventsPage, Table
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, count_lines, event_lines
@@ -38,44 +37,38 @@ def events_page(edition: Edition) -> EventsPage:
 
 def last_events(edition: Edition, count: int) -> list[EventLine]:
     """The newest so many shortfalls, payouts, ADL and socialised losses of all funds, newest first."""
-    places = {place.segment_id: place for place in edition.places}
-    lines, _ = _newest(edition, count, lambda rows: event_lines(rows, places, edition.assets, limit=count))
-    return lines
+    return _newest(edition, count)[0]
 
 
 def newest_events(edition: Edition, count: int) -> list[EventLine]:
     """The same, kept for the home page while nothing in them changes."""
-    others, name = edition.latest.others, "facts of the newest events"
-    lines, asked = _newest(edition, count, partial(_kept_lines, edition), others.find(name, count))
-    others.keep(name, count, asked)  # As many will be enough next time.
-    return lines
+    others, ids, what = edition.latest.others, [place.segment_id for place in edition.places], None
+    asked: int | None = others.find("facts of the newest events", count)
+    if asked is not None:  # Marks come before what is kept by them: what is written in between is made twice.
+        marks = mark_newest_facts(edition.session, ids, LOSS_ROLES, asked)
+        what = count, marks, [naming.told for naming in edition.namings.values()], edition.tokens
+        kept: list[EventLine] | None = others.find("newest events", what)
+        if kept is not None:
+            return kept
+    lines, enough = _newest(edition, count, asked)
+    others.keep("facts of the newest events", count, enough)  # As many will do next time.
+    return others.keep("newest events", what, lines) if enough == asked else lines
 
 
-def _newest(
-    edition: Edition, count: int, make: Callable[[Sequence[EventRow]], list[EventLine]], first: int | None = None
-) -> tuple[list[EventLine], int]:
-    """The first so many lines, made of the newest days only: there may be years before those; and how many facts were
-    asked for in the end. `first`: how many to begin with."""
-    ids = [place.segment_id for place in edition.places]
+def _newest(edition: Edition, count: int, first: int | None = None) -> tuple[list[EventLine], int]:
+    """The first so many lines, made of the newest days only: there may be years before those; and of how many facts,
+    of which `first` are asked for at first."""
+    places = {place.segment_id: place for place in edition.places}
     limit = first or count * FACTS_OF_A_LINE
     while True:
-        rows = newest_facts(edition.session, ids, LOSS_ROLES, limit)
+        rows = newest_facts(edition.session, list(places), LOSS_ROLES, limit)
         is_all = len(rows) < limit
         if not is_all:  # A line may sum up a day, so days are taken whole: the oldest one may have been cut.
             rows = [row for row in rows if row.block_time.date() > rows[0].block_time.date()]
-        lines = make(rows)
+        lines = event_lines(rows, places, edition.assets, limit=count)
         if is_all or len(lines) >= count:
-            return lines[:count], limit
+            return lines, limit
         limit *= GROWTH
-
-
-def _kept_lines(edition: Edition, rows: Sequence[EventRow]) -> list[EventLine]:
-    """The lines of these facts, kept while neither they nor the words around them change."""
-    concerned = {row.segment_id for row in rows}
-    places = {place.segment_id: place for place in edition.places if place.segment_id in concerned}
-    words = [edition.namings[segment_id].told for segment_id in places]
-    what = rows, words, edition.tokens
-    return edition.latest.others.made_of(what, "newest events", lambda: event_lines(rows, places, edition.assets))
 
 
 def _liquidations(edition: Edition) -> Table | None:

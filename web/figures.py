@@ -141,7 +141,7 @@ def figures_of(edition: Edition, place: Place) -> Figures:
 
     def kept() -> Figures:
         told = edition.namings[place.segment_id].told
-        return edition.computed(place).made_of(told, "figures", partial(Figures, edition, place))
+        return edition.computed(place).made_of("figures", told, partial(Figures, edition, place))
 
     return edition.once(("figures", place.segment_id), kept)
 

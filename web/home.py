@@ -97,14 +97,18 @@ def _page(edition: Edition, asked: Asked, mistakes: Mistakes) -> HomePage:
 def _entries(edition: Edition) -> list[Entry]:
     """Each fund's worst segment, in the page's own order."""
     worst: dict[str, Place] = {}
-    for place in worst_first(edition, edition.places):
+    for place in _worst_first(edition):
         worst.setdefault(place.fund.slug, place)
     return [Entry(place, figures_of(edition, place)) for place in worst.values()]
 
 
+def _worst_first(edition: Edition) -> list[Place]:
+    return edition.once(("worst first",), lambda: worst_first(edition, edition.places))
+
+
 def notices(edition: Edition) -> list[Notice]:
     """Our own sources that are not current, and losses that nobody has paid or booked yet."""
-    told = [_open_shortfall(figures_of(edition, place)) for place in worst_first(edition, edition.places)]
+    told = [_open_shortfall(figures_of(edition, place)) for place in _worst_first(edition)]
     shortfalls = [notice for notice in told if notice is not None]
     late = [chain_title(source.state.chain) for source in edition.sources if not source.is_current]
     found = [_late_sources(late), *shortfalls] if late else shortfalls

@@ -36,7 +36,7 @@ class Kept:
         self._kept[name] = (what, made)
         return made
 
-    def made_of(self, what: object, name: str, make: Callable[[], Made]) -> Made:
+    def made_of(self, name: str, what: object, make: Callable[[], Made]) -> Made:
         """What is found, or else made and kept."""
         found: Made | None = self.find(name, what)
         return self.keep(name, what, make()) if found is None else found
@@ -51,6 +51,7 @@ class Computed(Kept):
         """How often they had been written."""
         self.metrics: Mapping[str, Number] = metrics
         """By name; empty where none was computed."""
+        self.method_version = max((number.method_version for number in metrics.values()), default="")
         self.json = ", ".join(_number_json(quoted(slug), number) for _, number in sorted(metrics.items()))
         """Its part of what the digest is taken of."""
 

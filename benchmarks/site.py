@@ -28,11 +28,15 @@ from benchmarks.show import show_targets
 from benchmarks.site_ledger import build_ledger
 from benchmarks.site_plan import NOW
 from benchmarks.site_server import cores, pinned, site_running
+from ledger.blocks import delete_blocks_above
 from ledger.database import open_engine, reading, writing
+from ledger.facts import insert_polled_facts
+from ledger.kinds import Role
 from ledger.latest import LatestNumber, latest_numbers
 from ledger.metrics import MetricRow, delete_metrics_above, write_metrics
 from ledger.pages import ledger_marker, list_chains, list_places
 from ledger.standing import set_chain_head
+from web.charts import drawn_svg
 from web.edition import SiteConfig
 from web.frames import static_files, static_path
 from web.press import Press, Sheet
@@ -52,7 +56,8 @@ TARGETS = {
 
 
 def sheet_of(engine: Engine, path: str) -> Sheet:
-    """The page, made by a press that has kept nothing."""
+    """The page, made by a site that has kept nothing."""
+    drawn_svg.cache_clear()
     sheet = Press(engine, lambda: NOW, SiteConfig()).sheet(path)
     if sheet is None or sheet.code != 200:
         raise RuntimeError(f"there is no page {path} on the benchmark's ledger")
@@ -80,7 +85,7 @@ def timed_ms(work: Callable[[], object], rounds: int, before: Callable[[], objec
 
 
 class Ahead:
-    """A chain that goes on: each step is a block with new numbers of so many of its funds."""
+    """A chain that goes on: each step is a block with new numbers of so many of its funds, and maybe losses."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -92,18 +97,21 @@ class Ahead:
         self._head, self._time = self.chain.head_number or 0, self.chain.head_time or NOW
         self._heights = count(self._head + 1)
 
-    def step(self, funds: int) -> None:
+    def step(self, funds: int, losses: int = 0) -> None:
         """The next block."""
         height = next(self._heights)
+        lost = [_lost(self._numbers[0][0], self.chain.chain_id, height, place) for place in range(losses)]
         rows = [_moved(number, height) for numbers in self._numbers[:funds] for number in numbers]
         with writing(self._engine) as session:
             set_chain_head(session, self.chain.chain_id, height, self._time, checked_at=NOW)
+            insert_polled_facts(session, self.chain.chain_id, lost)
             write_metrics(session, rows, computed_at=NOW)
 
     def go_back(self) -> None:
         """The ledger as it was."""
         with writing(self._engine) as session:
             set_chain_head(session, self.chain.chain_id, self._head, self._time, checked_at=NOW)
+            delete_blocks_above(session, self.chain.chain_id, self._head)
             delete_metrics_above(session, self.chain.chain_id, self._head)
 
 
@@ -112,11 +120,17 @@ def _moved(number: LatestNumber, height: int) -> MetricRow:
     return MetricRow(**told | {"as_of_number": height})
 
 
-def anew_ms(engine: Engine, path: str, rounds: int, *, funds: int) -> tuple[float, float]:
+def _lost(number: LatestNumber, chain_id: int, height: int, place: int) -> tuple[object, ...]:
+    """A shortfall at that height, in the order of POLLED_FACT_COLUMNS."""
+    where = chain_id, f"0x{height:064x}", place, 0, number.segment_id, height, NOW, f"0x{height:064x}"
+    return *where, Role.SHORTFALL, None, None, 1000 + place, None, f"0x{place:040x}", None, None, None, "bench@1"
+
+
+def anew_ms(engine: Engine, path: str, rounds: int, *, funds: int, losses: int = 0) -> tuple[float, float]:
     """The time of a page that a running site has made before: since then came a block, and new numbers of its funds."""
     press, ahead = Press(engine, lambda: NOW, SiteConfig()), Ahead(engine)
     try:
-        return timed_ms(lambda: press.sheet(path), rounds, before=lambda: ahead.step(funds))
+        return timed_ms(lambda: press.sheet(path), rounds, before=lambda: ahead.step(funds, losses))
     finally:
         ahead.go_back()
 
@@ -138,12 +152,14 @@ def measure_pages(engine: Engine, console: Console, rounds: int) -> dict[str, fl
     chain = Ahead(engine).funds
     tell("Home page made anew after a block without new numbers", anew_ms(engine, "/", rounds, funds=0))
     home_ms = tell("… after a block and new numbers of one fund", anew_ms(engine, "/", rounds, funds=1))
+    tell("… and a loss of that fund", anew_ms(engine, "/", rounds, funds=1, losses=1))
     tell(
         f"… after a block and new numbers of all {chain} funds on its chain", anew_ms(engine, "/", rounds, funds=chain)
     )
     tell("… by a site that has just started and kept nothing", timed_ms(lambda: sheet_of(engine, "/"), rounds))
     fund_times = timed_ms(lambda: sheet_of(engine, largest), min(rounds, 5))
     tell(f"Largest of {len(paths)} fund pages by a site that has just started, {largest}", fund_times)
+    tell("… made anew after a block without new numbers", anew_ms(engine, largest, min(rounds, 5), funds=0))
     return {
         "web.home_gzip_kb": zipped_kb(sheet_of(engine, "/")),
         "web.home_ms": home_ms,

@@ -170,7 +170,7 @@ def _write_fund(session: Session, plan: FundPlan, token: Token, days: int) -> No
         session, Snapshot, (*SNAPSHOT_COLUMNS, "residual_raw", "is_reconciled"), _snapshots(plan, segment_id, past)
     )
     insert_readings(session, _readings(plan, segment_id, past))
-    insert_polled_facts(session, _facts(plan, segment_id, past))
+    insert_polled_facts(session, plan.chain.chain_id, list(_facts(plan, segment_id, past)))
     first, last = (plan.chain.number(time) for time in (times_of(plan.chain, days)[0], past.read_at[-1]))
     hole = 0
     if plan.tale == Tale.GAPS:

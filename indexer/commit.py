@@ -34,7 +34,7 @@ from ledger.bulk import insert_bulk
 from ledger.clock import Clock
 from ledger.coverage import cut_coverage, extend_coverages, list_coverage
 from ledger.kinds import BlockStatus, ChainStatus, SegmentStatus
-from ledger.logs import list_asset_ids, walk_logs_by
+from ledger.logs import insert_made_facts, list_asset_ids, walk_logs_by
 from ledger.standing import (
     find_chain,
     find_starts,
@@ -252,8 +252,7 @@ class ChainLedger:
         self._require_same(session, list(fetched.headers.values()))
         insert_blocks(session, rows.blocks)
         insert_bulk(session, rows.logs)
-        for facts in rows.facts.values():
-            insert_bulk(session, facts)
+        insert_made_facts(session, self.terms.id, rows.facts.values())
         reached = [segment for segment in sound if max(fetched.first, segment.start) <= fetched.last]
         extend_coverages(session, [coverage_of(segment, fetched, now) for segment in reached], fetched.passed)
         for segment_id, error in rows.broken.items():

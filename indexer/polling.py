@@ -145,7 +145,7 @@ class VenuePoller:
         insert_blocks(session, rows.blocks)
         insert_readings(session, rows.readings)
         insert_prices(session, rows.prices)
-        insert_polled_facts(session, rows.facts)
+        insert_polled_facts(session, chain_id, rows.facts)
         insert_snapshots(session, rows.snapshots)
         self._cover(session, segment_id, [poll.time for poll in polls], earlier)
         self._move_cursor(session, rows)

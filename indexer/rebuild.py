@@ -59,14 +59,14 @@ class Rebuild:
 
     def redecode(self, segment: Prepared, first: int, last: int, progress: Progress | None = None) -> int:
         """The segment's facts of blocks first…last instead of those that are there; how many logs were read."""
-        delete_decoded(self._session, segment.id, first, last)
+        delete_decoded(self._session, segment.id, first, last, chain_id=self._chain_id)
         read = 0
         for window in walk_stored_logs(self._session, self._chain_id, first, last):
             rows = self._rows.rows_of(self._fetched(window), [segment])
             for error in rows.broken.values():
                 raise AdapterError(f"{segment.tracked.slug}: {error}; its facts were left as they are") from error
             for columns in rows.facts.values():
-                insert_facts(self._session, columns)
+                insert_facts(self._session, self._chain_id, columns)
             read += len(window)
             if progress is not None:
                 progress(window[-1].block_number - first + 1, last - first + 1)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, col
 
 from ledger.bulk import insert_rows
+from ledger.facts import note_facts_written
 from ledger.kinds import BlockStatus
 from ledger.tables import Block, Chain, Cursor, Fact, OrphanedLog, Price, RawLog, Reading, Reorg, Snapshot
 
@@ -160,6 +161,7 @@ def delete_blocks_above(session: Session, chain_id: int, number: int) -> None:
             .where(of_chain.chain_id == chain_id, col(height) > number)
             .execution_options(synchronize_session=False)
         )
+    note_facts_written(session, chain_id)
 
 
 def _count(result: Any) -> int:

@@ -50,6 +50,11 @@ class Bulk:
     image: memoryview | None = None
     texts: Sequence[memoryview] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """There is no row."""
+        return not (self.statements or self.texts)
+
 
 class BulkMaker:
     """Makes rows of one table ready for `insert_bulk`, portion by portion, so that each stays in the processor's cache.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import String, Text, bindparam, cast, exists, func, select, type_coerce
+from sqlalchemy import String, bindparam, cast, exists, func, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, SQLModel, col
 
@@ -204,18 +204,3 @@ def list_changes(session: Session, segment_ids: Sequence[int]) -> list[ChangeRow
     """Every fact about control, parameters and shutdowns, in order of time, block and log."""
     rows = session.connection().execute(_CHANGES, {"ids": segment_ids})
     return [ChangeRow(*row) for row in rows]
-
-
-_FACTS = SQLModel.metadata.tables["fact"]
-_AS_IT_IS = {"detail": cast(_FACTS.c.detail, Text), "block_time": type_coerce(_FACTS.c.block_time, String)}
-_CHANGE_MARKS = (
-    select(*(_AS_IT_IS.get(name, _FACTS.c[name]) for name in ChangeRow._fields))
-    .where(_FACTS.c.segment_id.in_(bindparam("ids", expanding=True)))
-    .where(_FACTS.c.role.in_(list(map(str, (*CHANGE_ROLES, Role.MARKET_CREATED)))))
-    .order_by(*(_FACTS.c[name] for name in _IN_ORDER))
-)
-
-
-def mark_changes(session: Session, segment_ids: Sequence[int]) -> list[tuple[object, ...]]:
-    """The same facts, and those that name markets, as the database holds them: to be compared, not read."""
-    return list(map(tuple, session.connection().execute(_CHANGE_MARKS, {"ids": segment_ids}).all()))

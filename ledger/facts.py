@@ -1,15 +1,15 @@
 """Questions about facts: where money moved, what positions sum to, which markets exist; and how facts are written."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, update
 from sqlmodel import Session, col
 
 from ledger.bulk import insert_rows
 from ledger.kinds import FLOW_SIGN, Role, Side
-from ledger.tables import Fact, Snapshot
+from ledger.tables import Chain, Fact, Snapshot
 
 POLLED_FACT_COLUMNS = (
     "chain_id", "block_hash", "log_index", "fact_no", "segment_id", "block_number", "block_time", "tx_hash", "role",
@@ -54,9 +54,17 @@ class MarketMove(NamedTuple):
     amount_raw: int
 
 
-def insert_polled_facts(session: Session, rows: Iterable[Sequence[Any]]) -> None:
-    """Writes facts of polls, values in the order of POLLED_FACT_COLUMNS; those already there stay."""
+def insert_polled_facts(session: Session, chain_id: int, rows: Sequence[Sequence[Any]]) -> None:
+    """Writes facts of a chain's polls, values in the order of POLLED_FACT_COLUMNS; those already there stay."""
     insert_rows(session, Fact, POLLED_FACT_COLUMNS, rows)
+    if rows:
+        note_facts_written(session, chain_id)
+
+
+def note_facts_written(session: Session, chain_id: int) -> None:
+    """What was made of the chain's facts holds no more; in each transaction that writes some or takes some back."""
+    more = update(Chain).where(col(Chain.chain_id) == chain_id).values(facts_written=col(Chain.facts_written) + 1)
+    session.execute(more.execution_options(synchronize_session=False))
 
 
 def find_unread_flow_blocks(session: Session, segment_id: int, *, up_to: int) -> list[BlockPlace]:

@@ -9,7 +9,7 @@ from sqlmodel import Session, SQLModel, select
 from ledger.tables import Asset, Chain, Fund, Platform, Segment
 
 FOUND_OUT = frozenset({"status", "status_reason", "status_number", "start_number", "head_number", "head_time",
-                       "finalized_number", "checked_at", "numbers_written"})  # fmt: skip
+                       "finalized_number", "checked_at", "facts_written", "numbers_written"})  # fmt: skip
 """Columns that no file writes: a changed file leaves them as they are."""
 
 REGISTRY_LOCK = 5_107_070_772

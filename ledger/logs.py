@@ -1,12 +1,13 @@
 """Raw logs and the facts decoded from them, in bulk. Nothing here commits."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, select
 from sqlmodel import Session, col
 
-from ledger.bulk import BulkMaker, Same, insert_columns
+from ledger.bulk import Bulk, BulkMaker, Same, insert_bulk, insert_columns
+from ledger.facts import note_facts_written
 from ledger.tables import Asset, Fact, RawLog
 
 LOG_COLUMNS = ("chain_id", "block_hash", "log_index", "block_number", "tx_hash", "address", "topics", "data")
@@ -40,9 +41,19 @@ def insert_logs(session: Session, columns: Given) -> None:
     insert_columns(session, RawLog, LOG_COLUMNS, columns)
 
 
-def insert_facts(session: Session, columns: Given) -> None:
-    """Adds facts, column by column in the order of FACT_COLUMNS; a fact that is there stays."""
+def insert_facts(session: Session, chain_id: int, columns: Given) -> None:
+    """Adds facts of a chain, column by column in the order of FACT_COLUMNS; a fact that is there stays."""
     insert_columns(session, Fact, FACT_COLUMNS, columns)
+    note_facts_written(session, chain_id)
+
+
+def insert_made_facts(session: Session, chain_id: int, made: Iterable[Bulk]) -> None:
+    """The same of facts that a fact_maker() took; nothing is noted where it took none."""
+    there = [facts for facts in made if not facts.is_empty]
+    for facts in there:
+        insert_bulk(session, facts)
+    if there:
+        note_facts_written(session, chain_id)
 
 
 def log_maker(engine: Engine, *, are_many: bool) -> BulkMaker:

@@ -230,18 +230,6 @@ def newest_facts(session: Session, segment_ids: Sequence[int], roles: Sequence[R
     return [EventRow(*row) for row in rows][::-1]
 
 
-# As the driver hands them over.
-_NEWEST_MARKS = _NEWEST_FACTS.with_only_columns(*(type_coerce(column, String) for column in _EVENT_COLUMNS))
-
-
-def mark_newest_facts(
-    session: Session, segment_ids: Sequence[int], roles: Sequence[Role], limit: int
-) -> list[tuple[object, ...]]:
-    """The same facts as the database holds them: to be compared, not read."""
-    asked = {"ids": segment_ids, "roles": [str(role) for role in roles], "limit": limit}
-    return list(map(tuple, session.connection().execute(_NEWEST_MARKS, asked).all()))
-
-
 def readings_behind(session: Session, segment_id: int, number: int) -> list[Reading]:
     """For each name the readings at its last block not above `number`, by name and subject."""
     last = (
@@ -332,7 +320,7 @@ def list_reorgs(session: Session, limit: int) -> list[Reorg]:
 
 
 class Marker(NamedTuple):
-    """Changes when chains, funds, metrics or alerts do: what a cache of pages may be keyed by."""
+    """Changes when chains, funds, facts, metrics or alerts do: what a cache of pages may be keyed by."""
 
     chains: tuple[tuple[object, ...], ...]
     funds: tuple[tuple[object, ...], ...]
@@ -349,6 +337,7 @@ _CHAIN_MARKS = (
         col(Chain.finalized_number),
         col(Chain.status),
         col(Chain.status_reason),
+        col(Chain.facts_written),
         col(Cursor.hash),
         col(Cursor.epoch),
     )

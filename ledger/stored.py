@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, select
 from sqlmodel import Session, col
 
+from ledger.facts import note_facts_written
 from ledger.tables import Fact, RawLog
 
 WINDOW = 5000
@@ -39,7 +40,7 @@ def walk_stored_logs(
         yield whole
 
 
-def delete_decoded(session: Session, segment_id: int, first: int, last: int) -> int:
+def delete_decoded(session: Session, segment_id: int, first: int, last: int, *, chain_id: int) -> int:
     """Takes away a segment's facts that a raw log of these blocks stands behind; those of polls stay. How many."""
     has_log = exists().where(
         col(RawLog.chain_id) == col(Fact.chain_id),
@@ -54,6 +55,7 @@ def delete_decoded(session: Session, segment_id: int, first: int, last: int) -> 
         has_log,
     )
     counted: Any = session.execute(statement.execution_options(synchronize_session=False))
+    note_facts_written(session, chain_id)
     return int(counted.rowcount)
 
 

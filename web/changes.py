@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated
 from uuid import NAMESPACE_URL, uuid5
 
-from ledger.evidence import ChangeRow, list_changes, mark_changes
+from ledger.evidence import ChangeRow, list_changes
 from ledger.kinds import Role
 from ledger.moments import MADE_UP_FACT, evidence_href, evidence_text, is_made_up, shorten
 from ledger.numbers import format_count, format_time
@@ -98,11 +98,9 @@ def fund_changes(edition: Edition, places: Sequence[Place]) -> Table | None:
 
 def last_changes(edition: Edition, limit: int) -> Table | None:
     """The newest of all funds, kept for the home page while nothing in them changes."""
-    marks = mark_changes(edition.session, [place.segment_id for place in edition.places])
-    what = marks, [naming.told for naming in edition.namings.values()], edition.tokens
     caption = "Owners, implementations and parameters"
     make = partial(newest_changes, edition, edition.places, caption, limit=limit)
-    return edition.latest.others.made_of("newest changes", what, make)
+    return edition.latest.others.made_of("newest changes", (limit, edition.told_of_facts), make)
 
 
 def newest_changes(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from math import inf
 from statistics import median
@@ -34,6 +34,8 @@ WIDE, NARROW, MAIL = Size(900, 280, 6), Size(340, 240, 3), Size(560, 220, 4)
 PLAIN = {"accent": "#0b6aa8", "short": "#b3360a", "ink": "#1b1c1f", "muted": "#5a5f68", "line": "#dedbd4"}
 """The light theme's colours for pictures, which no style sheet reaches."""
 MOST_POINTS = 1000
+KEPT_DRAWINGS = 512
+"""So many drawings are kept beside what they were made of; one of a thousand points takes 80 KB with that."""
 LONG = 400 * 86_400_000
 """A line of more milliseconds than this has years on its axis."""
 HOLE_PERIODS = 3
@@ -313,10 +315,16 @@ def themed(drawing: Any) -> Any:
 
 def render(specification: Mapping[str, Any], chart_id: str, title: str) -> Markup:
     """The specification as inline SVG: same bytes each time, no styles, links that stay on the page."""
+    return tidy(drawn_svg(json.dumps(specification)), chart_id, title)
+
+
+@lru_cache(maxsize=KEPT_DRAWINGS)
+def drawn_svg(specification: str) -> str:
+    """What vl-convert makes of it; kept, since that takes longer than all else on a page and few blocks change it."""
     import vl_convert  # noqa: PLC0415  225 MB: loaded by the first chart only.
 
-    svg = vl_convert.vegalite_to_svg(json.dumps(specification), format_locale=_LOCALE)
-    return tidy(svg, chart_id, title)
+    drawn: str = vl_convert.vegalite_to_svg(specification, format_locale=_LOCALE)
+    return drawn
 
 
 # The digits' locale: a real minus and k, M, G as people write them.

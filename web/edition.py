@@ -123,6 +123,12 @@ class Edition:
         return {key: neat_asset(asset) for key, asset in assets_by_id(self.session).items()}
 
     @cached_property
+    def told_of_facts(self) -> tuple[object, ...]:
+        """What lists of facts are made of: how often these were written, and all that names them; read before them."""
+        written = [(source.state.chain.chain_id, source.state.chain.facts_written) for source in self.sources]
+        return written, [naming.told for naming in self.namings.values()], self.tokens
+
+    @cached_property
     def tokens(self) -> list[tuple[object, ...]]:
         """What amounts in each asset are printed with."""
         return list_tokens(self.session)

@@ -1,11 +1,12 @@
 """The page of events: losses and payouts of all funds, newest first, and liquidations by fund and month."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from ledger.counts import Mark, list_marks
 from ledger.kinds import Role
 from ledger.numbers import format_month
-from ledger.pages import Place, mark_newest_facts, newest_facts
+from ledger.pages import Place, newest_facts
 from web.contexts import Cell, EventLine, EventsPage, Table
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, count_lines, event_lines
@@ -13,7 +14,7 @@ from web.frames import frame
 
 MOST_LINES = 200
 DESCRIPTION = "Shortfalls, payouts, auto-deleveraging and socialised losses, each with its evidence"
-FACTS_OF_A_LINE, GROWTH = 4, 4
+FACTS_OF_A_LINE, GROWTH = 16, 4
 """So many are asked for at first for each line that is wanted, and so many times more where that was not enough."""
 
 
@@ -36,30 +37,12 @@ def events_page(edition: Edition) -> EventsPage:
 
 
 def last_events(edition: Edition, count: int) -> list[EventLine]:
-    """The newest so many shortfalls, payouts, ADL and socialised losses of all funds, newest first."""
-    return _newest(edition, count)[0]
+    """The newest so many shortfalls, payouts, ADL and socialised losses of all funds, newest first.
 
-
-def newest_events(edition: Edition, count: int) -> list[EventLine]:
-    """The same, kept for the home page while nothing in them changes."""
-    others, ids, what = edition.latest.others, [place.segment_id for place in edition.places], None
-    asked: int | None = others.find("facts of the newest events", count)
-    if asked is not None:  # Marks come before what is kept by them: what is written in between is made twice.
-        marks = mark_newest_facts(edition.session, ids, LOSS_ROLES, asked)
-        what = count, marks, [naming.told for naming in edition.namings.values()], edition.tokens
-        kept: list[EventLine] | None = others.find("newest events", what)
-        if kept is not None:
-            return kept
-    lines, enough = _newest(edition, count, asked)
-    others.keep("facts of the newest events", count, enough)  # As many will do next time.
-    return others.keep("newest events", what, lines) if enough == asked else lines
-
-
-def _newest(edition: Edition, count: int, first: int | None = None) -> tuple[list[EventLine], int]:
-    """The first so many lines, made of the newest days only: there may be years before those; and of how many facts,
-    of which `first` are asked for at first."""
+    Made of the newest days only: there may be years before those.
+    """
     places = {place.segment_id: place for place in edition.places}
-    limit = first or count * FACTS_OF_A_LINE
+    limit = count * FACTS_OF_A_LINE
     while True:
         rows = newest_facts(edition.session, list(places), LOSS_ROLES, limit)
         is_all = len(rows) < limit
@@ -67,8 +50,14 @@ def _newest(edition: Edition, count: int, first: int | None = None) -> tuple[lis
             rows = [row for row in rows if row.block_time.date() > rows[0].block_time.date()]
         lines = event_lines(rows, places, edition.assets, limit=count)
         if is_all or len(lines) >= count:
-            return lines, limit
+            return lines
         limit *= GROWTH
+
+
+def newest_events(edition: Edition, count: int) -> list[EventLine]:
+    """The same, kept for the home page while nothing in them changes."""
+    make = partial(last_events, edition, count)
+    return edition.latest.others.made_of("newest events", (count, edition.told_of_facts), make)
 
 
 def _liquidations(edition: Edition) -> Table | None:

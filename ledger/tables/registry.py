@@ -53,6 +53,11 @@ class Chain(SQLModel, table=True):
         sa_type=UtcTime,
         sa_column_kwargs=said("Wall-clock time of the last answer of any provider"),
     )
+    facts_written: int = Field(
+        default=0,
+        sa_type=BigInteger,
+        sa_column_kwargs=said("How often its facts were written or taken back; what is made of them holds until then"),
+    )
 
 
 class Platform(SQLModel, table=True):

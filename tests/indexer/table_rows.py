@@ -8,8 +8,8 @@ from sqlmodel import SQLModel
 from ledger.database import reading
 
 OWN_TO_A_RUN = {
-    "chain": {"checked_at"}, "coverage": {"verified_at"}, "reorg": {"detected_at"}, "metric": {"computed_at"},
-    "verification": {"verified_at"}, "segment": {"numbers_written"},
+    "chain": {"checked_at", "facts_written"}, "coverage": {"verified_at"}, "reorg": {"detected_at"},
+    "metric": {"computed_at"}, "verification": {"verified_at"}, "segment": {"numbers_written"},
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from ledger.bulk import insert_bulk
 from ledger.columns import UINT256_MAX
 from ledger.database import open_engine, writing
 from ledger.kinds import BlockStatus, Contribution, Role
+from ledger.logs import insert_made_facts
 from ledger.upgrades import upgrade
 from tests.indexer import emitting
 from tests.indexer.test_facts import CHAIN, OTHER, TOKEN, Wallet, segment
@@ -124,8 +125,7 @@ def written(engine: Engine, rows: ReadyRows) -> dict[str, list[dict[str, object]
     """The tables after these rows were written."""
     with writing(engine) as session:
         insert_bulk(session, rows.logs)
-        for facts in rows.facts.values():
-            insert_bulk(session, facts)
+        insert_made_facts(session, CHAIN, rows.facts.values())
     return dump_tables(engine)
 
 

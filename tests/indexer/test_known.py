@@ -78,7 +78,7 @@ def write(engine: Engine, *blocks: tuple[Header, int]) -> None:
                 (*place, 0, *rest, str(Role.EXPOSURE_CHANGE), None, "position", amount, None, "a", "m", None, "d"),
                 (*place, 1, *rest, str(Role.MARKET_CREATED), None, None, None, None, None, market, {"k": 1}, "d"),
             ]
-            insert_facts(session, list(zip(*facts, strict=True)))
+            insert_facts(session, CHAIN, list(zip(*facts, strict=True)))
 
 
 def test_what_was_read_is_not_read_again(engine: Engine) -> None:

@@ -133,11 +133,11 @@ def test_facts_that_no_log_stands_behind_are_left_alone(copy_demo: Callable[[], 
         block = session.execute(select(Block).where(col(Block.number) == 500)).scalar_one()
         polled = (CHAIN, block.hash, 9999, 0, segment.id, 500, block.timestamp, None, Role.CONTRIBUTION,
                   Contribution.TOP_UP, None, 0, None, None, None, 499, None, "poll@1")  # fmt: skip
-        insert_polled_facts(session, [polled])
+        insert_polled_facts(session, CHAIN, [polled])
     before = facts_of(engine, segment)
     assert any(row["decoder"] == "poll@1" for row in before)
     with writing(engine) as session:
-        assert delete_decoded(session, segment.id, 0, 10**6) == len(before) - 1
+        assert delete_decoded(session, segment.id, 0, 10**6, chain_id=CHAIN) == len(before) - 1
         session.rollback()
     rebuild_all(engine, [segment])
     assert facts_of(engine, segment) == before

@@ -70,7 +70,7 @@ def fill(session: Session, registry: Registry) -> None:
     at = HEADERS[4]
     fact = (chain_id, at.hash, 0, 0, segment.id, 4, at.time, "0x" + "aa" * 32, Role.CONTRIBUTION,
             Contribution.TOP_UP, None, PAID_IN, asset, None, None, None, "wallet@1")  # fmt: skip
-    insert_facts(session, [[value] for value in fact])
+    insert_facts(session, chain_id, [[value] for value in fact])
 
 
 def truthful(call: ContractCall, at: Header) -> CallAnswer:

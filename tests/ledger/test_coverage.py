@@ -23,8 +23,8 @@ from ledger.coverage import (
     list_verified,
 )
 from ledger.database import open_engine, writing
-from ledger.kinds import FundKind, SourceKind
-from ledger.tables import Chain, Coverage, Fund, Platform, Segment, Verification
+from ledger.kinds import FundKind
+from ledger.tables import Coverage, Fund, Platform, Segment, Verification
 from ledger.upgrades import migration_config
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,13 +42,16 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def fill(session: Session) -> None:
-    session.add(Chain(chain_id=7, slug="seven", name="Seven", kind=SourceKind.LIVE))
+    # Chain and segment as rows of the first tables: one of the tests begins there.
+    columns = "chain_id, slug, name, kind, provenance, explorer, is_venue, status, status_reason"
+    session.execute(
+        text(f"INSERT INTO chain ({columns}) VALUES (7, 'seven', 'Seven', 'live', '', '', false, 'new', '')")
+    )
     session.add(Platform(slug="p", name="P"))
     session.flush()
     session.add(Fund(slug="f", platform_slug="p", name="F", kind=FundKind.RESERVE, shape="address_fund", chain_id=7,
                      methodology="m", file_digest="d"))  # fmt: skip
     session.flush()
-    # As rows of the first tables: one of the tests begins there.
     columns = "id, fund_slug, slug, name, chain_id, status, status_reason"
     session.execute(text(f"INSERT INTO segment ({columns}) VALUES (1, 'f', 'f', 'F', 7, 'new', '')"))
 

@@ -236,7 +236,10 @@ def test_rows_written_before_keys_were_in_order_of_height_are_all_there_afterwar
     engine = open_engine(empty_database_url)
     command.upgrade(migration_config(engine), "0002")
     with writing(engine) as session:
-        session.add(Chain(chain_id=CHAIN, slug="c", name="C", kind="simulated"))
+        # Chain and segment with the columns of then.
+        columns = "chain_id, slug, name, kind, provenance, explorer, is_venue, status, status_reason"
+        told = f"{CHAIN}, 'c', 'C', 'simulated', '', '', false, 'new', ''"
+        session.execute(text(f"INSERT INTO chain ({columns}) VALUES ({told})"))
         session.add(Platform(slug="p", name="P"))
         session.flush()
         session.add(
@@ -244,7 +247,7 @@ def test_rows_written_before_keys_were_in_order_of_height_are_all_there_afterwar
                  methodology="m", file_digest="d")
         )  # fmt: skip
         session.flush()
-        columns = "id, fund_slug, slug, name, chain_id, status, status_reason"  # As they were then.
+        columns = "id, fund_slug, slug, name, chain_id, status, status_reason"
         session.execute(text(f"INSERT INTO segment ({columns}) VALUES (1, 'f', 'f', 'F', {CHAIN}, 'new', '')"))
         insert_blocks(session, [(CHAIN, HASH, 1, "0x" + "0" * 64, NOON, "finalized")])
         session.flush()

@@ -27,6 +27,7 @@ from ledger.blocks import (
     start_cursor,
 )
 from ledger.database import reading, writing
+from ledger.facts import note_facts_written
 from ledger.kinds import (
     BlockStatus,
     ChainStatus,
@@ -379,6 +380,7 @@ class AlertFund:
                 "source": Contribution.TOP_UP if role == Role.CONTRIBUTION else None,
             } | more
             session.add(Fact(**place, segment_id=self.segment_id, role=role, decoder="invented@1", **told))
+            note_facts_written(session, self.chain.chain_id)
         return transaction
 
     def judge(self, status: SegmentStatus, reason: str = "") -> None:

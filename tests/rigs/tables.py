@@ -13,6 +13,7 @@ OWN_TO_A_RUN = {
     ("verification", "verified_at"),
     ("reorg", "detected_at"),
     ("metric", "computed_at"),
+    ("chain", "facts_written"),
     ("segment", "numbers_written"),
 }
 """The only columns that may differ between an undisturbed run and one that was killed and run again: wall-clock times,

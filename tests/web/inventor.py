@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from ledger.facts import note_facts_written
 from ledger.kinds import Role
 from ledger.tables import (
     Asset,
@@ -204,6 +205,7 @@ class Inventor:
                 **told,
             )
         )
+        note_facts_written(self.session, segment.chain_id)
 
     def metrics(self, segment: Segment, at: datetime, rows: dict[str, tuple[Any, ...]]) -> None:
         """name → (value, unit[, text[, quality[, reason[, detail]]]])."""

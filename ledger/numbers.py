@@ -99,7 +99,11 @@ def format_value(value: Decimal, unit: str, rounding: Rounding = Rounding.NEARES
             return format_fraction(value, rounding)
         case "days":
             days = format_decimal(value, 0, rounding)
-            return f"{days}{NO_BREAK}{'day' if value == 1 else 'days'}"
+            return f"{days}{NO_BREAK}{'day' if days == '1' else 'days'}"
+        case "seconds":
+            return format_duration(float(value)).replace(" ", NO_BREAK)
+        case "per year":
+            return f"{format_fraction(value, rounding)} a year"
         case "count" | "band" | "":
             return format_decimal(value, 0, rounding)
         case _:

@@ -212,12 +212,13 @@ def _list_grid(day: Day, stress: Stress) -> list[dict[str, Any]]:
         step = round(abs(shock) * 100)
         loss = float((stress.down if shock < 0 else stress.up)[step])
         usable = None if ladder is None else float(ladder[step if shock < 0 else 0])
+        ratio = None if usable is None else compute_stress_ratio(Quantity(usable, "usd"), Quantity(loss, "usd")).value
         rows.append(
             {
                 "shock": shock,
                 "loss": render_usd(loss),
                 "usable": render_usd(usable),
-                "ratio": None if usable is None or loss == 0 else round(usable / loss, 4),
+                "ratio": None if ratio is None else round(ratio, 4),
             }
         )
     return rows

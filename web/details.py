@@ -6,8 +6,10 @@ from typing import Any
 from ledger.moments import shorten
 from ledger.numbers import (
     INVALID,
+    NO_BREAK,
     Rounding,
     finite,
+    format_day,
     format_decimal,
     format_exact,
     format_fraction,
@@ -84,7 +86,8 @@ def cell(key: str, value: Any) -> Cell:
         return Cell("yes" if value else "no")
     if isinstance(value, Mapping | list | tuple):
         return Cell(_joined(value))
-    number = None if key.startswith(_NAMES) else finite(value)
+    # A name may be all digits; a number under a key like "accounts" counts them.
+    number = None if isinstance(value, str) and key.startswith(_NAMES) else finite(value)
     if number is None:
         is_text = isinstance(value, str) and value.strip().lower() not in ("nan", "inf", "-inf", "infinity", "none")
         return _text(key, value) if is_text else Cell(INVALID)
@@ -94,6 +97,8 @@ def cell(key: str, value: Any) -> Cell:
 def _text(key: str, value: str) -> Cell:
     if key == "symbol":
         return Cell(neat_symbol(value))
+    if key == "day":
+        return Cell(format_day(neat(value)).replace(" ", NO_BREAK))
     whole = neat(value)
     return Cell(shorten(whole), title=whole if shorten(whole) != whole else "")
 

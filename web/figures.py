@@ -25,6 +25,8 @@ from web.names import UNITS, neat, neat_symbol
 from web.words import NOT_COMPUTED, badge
 
 UNKNOWN = "unknown"
+BANDS = frozenset({"size_band", "capital_efficiency"})
+"""What is published as two ends and no number between."""
 OWN_UNITS = frozenset({"gross_balance"})
 """Metrics in a fund's own token, whose symbol is their unit."""
 HUGE = 18
@@ -172,6 +174,9 @@ def figure(metric: Number, place: Place) -> Figure:
     entry = describe(metric.name)
     unit = unit_of(metric, place)
     text, exact = _printed(metric, unit, entry.rounding)
+    interval = _interval(metric, unit, entry.rounding)
+    if metric.name in BANDS and metric.value is None and interval:
+        text, exact, interval = interval, interval, ""
     quality = metric.quality if text != INVALID else UNKNOWN
     reason = neat(metric.reason) if text != INVALID else "the stored value is no finite number"
     if text == UNKNOWN and metric.name in FUND_METRICS and not has_fund(place):
@@ -186,7 +191,7 @@ def figure(metric: Number, place: Place) -> Figure:
         as_of=as_of_words(metric, place),
         quality=UNKNOWN if text in (UNKNOWN, "no fund") else quality,
         reason=reason or (NOT_COMPUTED if text == UNKNOWN else ""),
-        interval=_interval(metric, unit, entry.rounding),
+        interval=interval,
         href=f"/funds/{place.fund.slug}/facts/{metric.name}",
     )
 

@@ -1,5 +1,6 @@
 """Where one number comes from: formula, block, inputs, intermediate values, the calls behind it, and its history."""
 
+import re
 from collections.abc import Collection, Sequence
 from functools import partial
 
@@ -21,7 +22,8 @@ from web.names import neat
 from web.severity import worst_first
 from web.sparks import spark
 
-MOST_READINGS = 120
+MOST_READINGS, MOST_OF_CALL = 120, 60
+LONG_ARGUMENT = re.compile("0x[0-9a-fA-F]{40,}")
 MOST_DAYS = 60
 KEY_METRICS = (
     "status",
@@ -212,7 +214,8 @@ def _reading(row: Reading, edition: Edition) -> tuple[Cell, ...]:
 
 def _call(call: str) -> str:
     """A call with its long arguments shortened."""
-    return call if len(call) <= 60 else call[:59] + "…"
+    told = LONG_ARGUMENT.sub(lambda found: shorten(found[0]), call)
+    return told if len(told) <= MOST_OF_CALL else told[: MOST_OF_CALL - 1] + "…"
 
 
 def _prices(edition: Edition, place: Place, metric: Number) -> Table | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from ledger.kinds import FundKind, Role
 from ledger.latest import Number
 from ledger.layers import Behind, after_fund, has_fund
-from ledger.numbers import Rounding, finite, format_day, format_usd, format_value, scale
+from ledger.numbers import Rounding, finite, format_usd, format_value, scale
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details
 from ledger.words import plain
 from web.absences import no_balance, no_composition, no_flows, no_losses
@@ -274,8 +274,7 @@ def stress_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table | Non
 
 
 def _named_days(figures: Figures) -> Table | None:
-    days = rows_of(detail_of(figures.metric("named_days")).get("days"))
-    rows = [{**row, "day": format_day(str(row.get("day", "")))} for row in days]
+    rows = rows_of(detail_of(figures.metric("named_days")).get("days"))
     return table_of("If that day's moves came now", rows, ("title", "day", "btc", "eth", "loss", "usable", "ratio"))
 
 

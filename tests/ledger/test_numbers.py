@@ -67,6 +67,23 @@ def test_an_unknown_unit_is_an_asset() -> None:
     assert format_amount(Decimal("0.0000004"), "ETH", Rounding.UP) == f"0.000001{SPACE}ETH"
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        ("1", "days", f"1{SPACE}day"),
+        ("1.3", "days", f"1{SPACE}day"),
+        ("1.6", "days", f"2{SPACE}days"),
+        ("0", "days", f"0{SPACE}days"),
+        ("90", "seconds", f"90{SPACE}s"),
+        ("16200", "seconds", f"4{SPACE}h"),
+        ("0.0121", "per year", f"1.2{SPACE}% a year"),
+        ("-234.7", "per year", f"−23,470{SPACE}% a year"),
+    ],
+)
+def test_times_and_rates_are_told_as_people_say_them(value: str, unit: str, text: str) -> None:
+    assert format_value(Decimal(value), unit) == text
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), None, "NaN", "x", True, Decimal("sNaN")])
 def test_what_is_no_number_is_none(value: object) -> None:
     assert finite(value) is None

@@ -43,6 +43,16 @@ def test_balance_exposure_and_stress_of_a_day_are_what_the_rows_say(engine: Engi
     assert gap.detail["positions"] == "public"
 
 
+def test_a_fund_below_zero_covers_nothing_of_any_move_however_small_the_loss(engine: Engine) -> None:
+    perp_days(3, balance=-50_000.0).write(engine)
+    compute(engine)
+    gap = find_metric(engine, "gap_survived", 1)
+    assert gap.detail is not None
+    losing = [row for row in gap.detail["grid"] if Decimal(row["loss"]) > 0]
+    assert [row["ratio"] for row in losing] == [0.0] * len(losing) != []
+    assert {row["usable"] for row in losing} == {"-50000.00"}
+
+
 def test_a_fund_without_shortfalls_is_covered_by_stress_alone_and_graded_by_its_days(engine: Engine) -> None:
     rows = perp_days(100, balance=50_000.0)
     rows.write(engine)

@@ -2,8 +2,14 @@
 
 import html
 import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from web.manifest import file_name
 
 NO_NUMBERS = re.compile(r"\b(NaN|None|Infinity|inf|null|undefined)\b")
+AT_BLOCK = re.compile(r"/funds/[^/]+/facts/[^/]+/[0-9]+")
+"""Fact pages at a block: day pages lead to all of them, a tree holds the last ones only and says so."""
 SAID = re.compile(r"None recognised|None seen|None stated|None:|None at all|None known|undefined without")
 
 ONE_OF_MANY = re.compile(
@@ -42,3 +48,25 @@ def find_faults(path: str, text: str, site_url: str = "") -> list[str]:
         said = SAID.sub("", text_of(text))
         found += [f"{path}: prints {word}" for word in (*NO_NUMBERS.findall(said), *ONE_OF_MANY.findall(said))]
     return found
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    """What a published tree holds, by name."""
+    return {str(file.relative_to(directory)): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
+
+
+def crawl_tree(files: Mapping[str, bytes], site_url: str = "") -> tuple[set[str], list[str]]:
+    """The paths that the home page of a published tree leads to, near or far, and what is wrong with them."""
+    waiting, seen, faults = ["/"], {"/"}, list[str]()
+    while waiting:
+        path = waiting.pop()
+        name = file_name(path, is_page=file_name(path, is_page=True) in files)
+        if name not in files:
+            faults += [] if AT_BLOCK.fullmatch(path.removesuffix(".json")) else [f"{path} is not there"]
+        elif name.endswith("index.html"):
+            text = files[name].decode()
+            faults += find_faults(path, text, site_url)
+            new = set(internal_links(text)) - seen
+            seen |= new
+            waiting += sorted(new)
+    return seen, faults

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from sqlmodel import col, select
 from ledger.database import open_engine, writing
 from ledger.tables import Chain, Fund, Metric, Segment
 from tests.web.conftest import Reader
-from tests.web.crawling import find_faults, internal_links, text_of
+from tests.web.crawling import AT_BLOCK, crawl_tree, files_of, internal_links, text_of
 from tests.web.inventor import NOW, Inventor
 from tests.web.small import DAYS, NUMBERS, SLUG, invent_small
 from web.edition import SiteConfig
@@ -23,12 +22,6 @@ from web.publish import MARK, PublishError, place_file, publish, switch
 
 LARGE = "/funds/perp-v2-large-simulated"
 OLDEST, NEWEST = (f"funds/{SLUG}/at/{day}/index.html" for day in (DAYS[0], DAYS[-1]))
-AT_BLOCK = re.compile(r"/funds/[^/]+/facts/[^/]+/[0-9]+")
-"""Fact pages at a block: day pages lead to all of them, a tree holds the last ones only and says so."""
-
-
-def files_of(directory: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(directory)): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +61,7 @@ def test_every_day_is_there_as_served(tree: Path, reader: Reader) -> None:
 
 
 def test_no_link_of_the_tree_is_broken_and_every_page_is_whole(tree: Path, site_config: SiteConfig) -> None:
-    files, waiting, seen, faults = files_of(tree), ["/"], set[str](), list[str]()
-    while waiting:
-        path = waiting.pop()
-        seen.add(path)
-        name = file_name(path, is_page=file_name(path, is_page=True) in files)
-        if name not in files:
-            faults += [] if AT_BLOCK.fullmatch(path.removesuffix(".json")) else [f"{path} is not there"]
-        elif name.endswith("index.html"):
-            text = files[name].decode()
-            faults += find_faults(path, text, site_config.site_url)
-            waiting += [link for link in internal_links(text) if link not in seen and link not in waiting]
+    seen, faults = crawl_tree(files_of(tree), site_config.site_url)
     assert not faults
     assert len(seen) > 100
 

@@ -16,6 +16,9 @@ from solvency.valuation import Money, judge_money
 from solvency.walk import Walk
 
 PUBLIC_POSITIONS = frozenset({Shape.PERP_V2_CURIE})
+BOOKING_SHAPES = frozenset({Shape.DRIFT, Shape.MORPHO_BLUE, Shape.PERP_V2_CURIE})
+"""Shapes that book what users lost; elsewhere "no event" is not "no loss"."""
+NEVER_BOOKED = "this protocol books no bad debt: what remained after its liquidations is not known"
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class Day:
     def has_public_positions(self) -> bool:
         """True where the chain answers for each account: positions, values, margin."""
         return self.walk.history.fund.shape in PUBLIC_POSITIONS
+
+    @property
+    def never_booked(self) -> str:
+        """Why having seen no shortfall says nothing here; empty where one would be recognised."""
+        return "" if self.walk.history.fund.shape in BOOKING_SHAPES else NEVER_BOOKED
 
     def mark_unobserved(self, number: Quantity) -> Quantity:
         """Mark a number of the record partial where days of the history were not observed."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from ledger.kinds import FundKind, ReadingName, Role, Shape
+from ledger.kinds import FundKind, ReadingName, Role
 from solvency.coverage import NO_MODELLED_LOSS
 from solvency.day import Day
 from solvency.draft import Draft, render_usd
@@ -30,9 +30,7 @@ STREAMS = ("facts", "prices")
 SCALED = ("facts", "prices", "markets")
 ALL = ("facts", "money", "markets", "prices")
 UNREAD_ACCOUNTS = "accounts below zero are not read here: only booked losses count"
-NEVER_BOOKED = "this protocol books no bad debt: what remained after its liquidations is not known"
-# Shapes that book what users lost; elsewhere "no event" is not "no loss".
-BOOKING_SHAPES = frozenset({Shape.DRIFT, Shape.MORPHO_BLUE, Shape.PERP_V2_CURIE})
+UNSEEN_LIQUIDATIONS = "polls tell what was lost and paid, not each liquidation"
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,10 @@ def read_record(day: Day) -> Record:
         events, walk.exposures, exposure_now=day.exposure.total,
         window_seconds=7 * DAY_SECONDS, observed_seconds=day.observed_seconds,
     )  # fmt: skip
+    reason = "" if events else day.never_booked
     if unpriced := walk.count_unpriced_losses():
         reason = describe_unpriced(unpriced)
+    if reason:
         lost = WorstWindow(make_unknown("usd", reason))
         worst, scaled = dict.fromkeys(worst, lost), lost
     unbooked, accounts, unresolved = _read_unresolved(day)
@@ -96,8 +96,8 @@ def _mark(day: Day, window: WorstWindow) -> WorstWindow:
 def _read_unresolved(day: Day) -> tuple[Quantity, list[dict[str, Any]], Quantity]:
     """Accounts below zero (unbooked loss, their list) and the unresolved deficit, USD."""
     hole = _read_hole(day)
-    if day.walk.history.fund.shape not in BOOKING_SHAPES:
-        return make_unknown("usd", NEVER_BOOKED), [], make_unknown("usd", NEVER_BOOKED)
+    if day.never_booked:
+        return make_unknown("usd", day.never_booked), [], make_unknown("usd", day.never_booked)
     if not day.has_public_positions:
         return make_unknown("usd", UNREAD_ACCOUNTS), [], hole.lower_quality("partial", UNREAD_ACCOUNTS)
     price, hidden = find_settlement_price(day.walk), _count_hidden(day)
@@ -233,14 +233,20 @@ def _draft_counts(day: Day, record: Record) -> list[Draft]:
     days = Quantity(float(n), "days", n_obs=n, n_events=k)
     bound = compute_daily_chance_bound(min(record.n_loss_days, n), n)
     count = day.mark_unobserved(Quantity(float(k), "count", n_obs=n, n_events=k))
+    if reason := day.never_booked:
+        bound = make_unknown("fraction", reason, n_obs=n)
+        count = count.lower_quality("partial", reason) if k else make_unknown("count", reason, n_obs=n)
     seen = day.walk.liquidations
+    liquidations = Quantity(float(seen.n_events), "count")
+    if day.walk.history.chain.is_venue and not seen.n_events:
+        liquidations = make_unknown("count", UNSEEN_LIQUIDATIONS)
     sums = {side: {s: str(raw) for s, raw in sorted(by.items())} for side, by in sorted(seen.raw_by_side.items())}
-    words = describe_none_recognised(n) if k == 0 else ""
+    words = describe_none_recognised(n) if k == 0 and not day.never_booked else ""
     return [
         Draft("observed_days", days, STREAMS, detail={"history_days": day.history_days, "words": words}),
         Draft("shortfall_day_bound", bound, STREAMS, rounding="up"),
         Draft("episodes", count, STREAMS, detail={"latest": _describe_episodes(record.episodes[-10:])}),
-        Draft("liquidations", Quantity(float(seen.n_events), "count"), STREAMS, detail={"by_asset": sums}),
+        Draft("liquidations", liquidations, STREAMS, detail={"by_asset": sums}),
     ]
 
 
@@ -288,8 +294,8 @@ def _name_sum(day: Day, total: Decimal | None, n_events: int | None) -> Quantity
     """A total over the whole record; an amount without a price makes it unknown."""
     if total is None:
         return make_unknown("usd", "an amount has no price in USD")
-    if total == 0 and day.walk.history.fund.shape not in BOOKING_SHAPES:
-        return make_unknown("usd", NEVER_BOOKED, n_obs=day.observed_days)
+    if total == 0 and day.never_booked:
+        return make_unknown("usd", day.never_booked, n_obs=day.observed_days)
     return day.mark_unobserved(Quantity(float(total), "usd", n_obs=day.observed_days, n_events=n_events))
 
 

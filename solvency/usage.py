@@ -30,8 +30,8 @@ YEAR_DAYS = 365
 def read_runway(day: Day) -> Quantity:
     """Runway from the recurring inflow and payouts of the last 90 days, or of the observed ones if fewer."""
     flows, end = day.walk.flows, day.as_of_seconds
-    if day.kind == FundKind.RESERVE and flows.by_role.get(Role.WITHDRAWAL):
-        return make_unknown("days", "what left this wallet cannot be told to be a payout or not")
+    if reason := _find_untold(day):
+        return make_unknown("days", reason)
     window = min(day.observed_days, RUNWAY_DAYS)
     start = end - max(window, 1) * DAY_SECONDS
     balance = _read_balance(day)
@@ -50,6 +50,12 @@ def read_runway(day: Day) -> Quantity:
         foreign = render_count(flows.n_foreign, "flow in another asset is", "flows in other assets are")
         runway = runway.lower_quality("partial", f"{foreign} not counted")
     return runway
+
+
+def _find_untold(day: Day) -> str:
+    """Why nobody knows whether a reserve paid for anything; empty where that is known, or where nothing left it."""
+    is_untold = day.kind == FundKind.RESERVE and day.walk.flows.by_role.get(Role.WITHDRAWAL)
+    return "what left this wallet cannot be told to be a payout or not" if is_untold else ""
 
 
 def _read_balance(day: Day) -> Quantity:
@@ -126,6 +132,8 @@ def _draft_self_funding(day: Day) -> Draft:
     inflow, loss = flows.recurring_usd.sum_between(start, end), flows.gross_usd.sum_between(start, end)
     if inflow is None or loss is None:
         ratio = make_unknown("ratio", "an amount has no price in USD")
+    elif loss == 0 and (reason := _find_untold(day) if day.kind == FundKind.RESERVE else day.never_booked):
+        ratio = make_unknown("ratio", reason)
     else:
         ratio = compute_self_funding(inflow, loss)
         if ratio.words != NO_SHORTFALL:

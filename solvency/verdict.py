@@ -120,7 +120,8 @@ def _grade(day: Day, evidence: Evidence) -> tuple[dict[str, int | None], dict[st
         }
         bands["gap_survived"] = grade_gap(risk.gap_for_band)
         n_episodes = len(record.episodes) or (1 if day.walk.losses else 0)
-        bands["past_shortfall"] = grade_past_shortfall(week, n_episodes=n_episodes, observed_days=day.observed_days)
+        past = grade_past_shortfall(week, n_episodes=n_episodes, observed_days=day.observed_days)
+        bands["past_shortfall"] = None if day.never_booked else past
         bands["uncovered"] = grade_uncovered(record.uncovered_year, record.uncovered_month)
         numbers["cover_2"], bands["cover_2"] = risk.cover_2, grade_cover(risk.cover_2, risk.cover_1)
     if outlook is not None:

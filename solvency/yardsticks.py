@@ -22,7 +22,7 @@ from solvency.protection import (
     compute_surcharge_adequacy,
 )
 from solvency.quantity import Quantity, inherit_quality, make_unknown, render_count, scale_raw
-from solvency.record import ALL, BOOKING_SHAPES, NEVER_BOOKED
+from solvency.record import ALL, UNSEEN_LIQUIDATIONS
 from solvency.risk import Stress
 from solvency.sizing import DAYS_A_YEAR, compute_fund_return
 from solvency.stress import Floats
@@ -217,8 +217,10 @@ def _draft_shares(day: Day) -> list[Draft]:
     """Liquidations closed worse than bankruptcy, and the part of the penalties that reached the fund."""
     found = day.walk.liquidation_record.found
     bankrupt, penalty = day.mark_unobserved(compute_bankrupt_share(found)), compute_penalty_share(found)
-    if day.walk.history.fund.shape not in BOOKING_SHAPES:
-        bankrupt = make_unknown("fraction", NEVER_BOOKED)
+    if day.never_booked:
+        bankrupt = make_unknown("fraction", day.never_booked)
+    if day.walk.history.chain.is_venue and not found:
+        bankrupt, penalty = (make_unknown("fraction", UNSEEN_LIQUIDATIONS) for _ in range(2))
     if found:
         penalty = penalty.lower_quality("unknown", UNTOLD_PENALTY)
     return [

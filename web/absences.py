@@ -35,3 +35,11 @@ def no_losses(figures: Figures) -> str:
     days = figures("observed_days")
     seen = f" in {days.text} observed" if days.is_known else ""
     return f"None recognised{seen}. Not every platform books every loss, so this is not the same as none."
+
+
+def no_liquidations(figures: Figures) -> str:
+    """Why none is listed: none was seen, or none could have been."""
+    seen = figures.metric("liquidations")
+    if seen is not None and seen.value is None:
+        return f"Liquidations are unknown: {figures('liquidations').reason}."
+    return "No liquidation was observed."

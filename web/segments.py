@@ -11,7 +11,7 @@ from ledger.layers import Behind, after_fund, has_fund
 from ledger.numbers import Rounding, finite, format_usd, format_value, scale
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details
 from ledger.words import plain
-from web.absences import no_balance, no_composition, no_flows, no_losses
+from web.absences import no_balance, no_composition, no_flows, no_liquidations, no_losses
 from web.bundle import bundle_path
 from web.charts import BalanceLine, Marker, chart_balance, look_closer, reference_in_asset
 from web.contexts import Cell, Chart, Choice, SegmentPart, Table
@@ -90,7 +90,7 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool, days: str = "
         loss_by_market=market_losses(losses, names, edition.assets),
         liquidations=closed[0] if closed else None,
         liquidation_months=closed[1] if closed else None,
-        liquidation_note=closed[2] if closed else "No liquidation was observed.",
+        liquidation_note=closed[2] if closed else no_liquidations(figures),
         stress=_stress(figures),
         named_days=_named_days(figures),
         stress_note=_stress_note(figures),

@@ -259,6 +259,8 @@ def test_a_reserve_shows_its_flows_and_covers_no_defined_exposure(engine: Engine
     # Nobody says what the 30 were paid for: "not shrinking" would be an invention.
     assert find_metric(engine, "runway", 1).text == "not shrinking"
     assert find_metric(engine, "runway", 2).quality == "unknown"
+    assert find_metric(engine, "self_funding", 1).text == "no shortfall to fund"
+    assert find_metric(engine, "self_funding", 2).quality == "unknown"
     assert not [row for row in list_metrics(engine) if row["name"] == "exposure"]
 
 
@@ -294,10 +296,36 @@ def test_a_protocol_that_books_no_bad_debt_never_shows_a_loss_of_zero(engine: En
     assert (seen.value, seen.detail) == (Decimal(3), {"by_asset": {"debt": {"USDC": "210000000"}}})
     for name in ("shortfall_total", "payout_total", "uncovered_loss_365d", "exposure", "usable_value"):
         assert find_metric(engine, name, 2).quality == "unknown", name
+    for name in ("episodes", "shortfall_day_bound", "worst_1d", "worst_7d_scaled", "bankrupt_share"):
+        assert "books no bad debt" in find_metric(engine, name, 2).reason, name
+        assert find_metric(engine, name, 2).value is None, name
     status = find_metric(engine, "status", 2)
     assert (status.text, status.value) == ("not_computable", None)
     assert "books no bad debt" in status.reason
     assert not [row for row in list_metrics(engine) if row["name"] == "inflow_total"]
+
+
+def test_where_no_loss_is_booked_years_without_one_earn_no_band(engine: Engine) -> None:
+    rows = Rows(kind=FundKind.LENDING_BACKSTOP, shape=Shape.AAVE_V2, asset=None)
+    for day in range(100):
+        rows.snapshot(day + 0.01)
+    rows.scan()
+    rows.write(engine)
+    compute(engine)
+    status = find_metric(engine, "status", 98)
+    assert find_metric(engine, "observed_days", 98).value == Decimal(99)
+    assert status.detail is not None
+    assert (status.value, status.detail["at_best"], status.detail["bands"]["past_shortfall"]) == (None, None, None)
+    assert "books no bad debt" in status.detail["reasons"]["past_shortfall"]
+
+
+def test_a_venue_that_tells_of_no_single_liquidation_has_an_unknown_number_of_them(engine: Engine) -> None:
+    venue().write(engine)
+    compute(engine)
+    for name in ("liquidations", "bankrupt_share", "penalty_share"):
+        number = find_metric(engine, name, 18)
+        assert (number.value, number.quality) == (None, "unknown"), name
+        assert number.reason == "polls tell what was lost and paid, not each liquidation"
 
 
 def test_a_venue_is_stressed_by_the_leverage_mix_and_held_to_its_caps(engine: Engine) -> None:

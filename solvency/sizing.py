@@ -125,7 +125,8 @@ def compute_fund_return(inflow: Quantity, payout: Quantity, balance: Quantity, *
         raise ValueError(f"flows of {days} days have no rate; give a finite number above 0")
     legs = (inflow, payout, balance)
     if inflow.value is None or payout.value is None or balance.value is None:
-        return make_unknown("per year", "; ".join(leg.reason or leg.words for leg in legs if leg.value is None))
+        missing = dict.fromkeys(leg.reason or leg.words for leg in legs if leg.value is None)
+        return make_unknown("per year", "; ".join(missing))
     if inflow.value < 0 or payout.value < 0:
         raise ValueError(f"inflow {inflow.value}, payout {payout.value}: both are ≥ 0")
     if balance.value <= 0:

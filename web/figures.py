@@ -153,7 +153,8 @@ def _each_once(metric: Number) -> str:
     reasons = (metric.detail or {}).get("reasons")
     if not isinstance(reasons, dict) or len(reasons) < 2:
         return neat(metric.reason)
-    return neat("; ".join(dict.fromkeys(str(reason) for reason in reasons.values())))
+    parts = (part for reason in reasons.values() for part in str(reason).split("; "))
+    return neat("; ".join(dict.fromkeys(parts)))
 
 
 def band_word(band: object) -> str:

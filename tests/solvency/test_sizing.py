@@ -221,6 +221,8 @@ def test_a_return_from_less_than_a_year_is_partial_and_one_without_inputs_unknow
     assert (short.value, short.quality) == (pytest.approx(0.5), "partial")
     unknown = compute_fund_return(flow, make_unknown("usd", "payouts not read"), balance, days=365)
     assert (unknown.value, unknown.quality, unknown.reason) == (None, "unknown", "payouts not read")
+    unread = make_unknown("usd", "flows not read")
+    assert compute_fund_return(unread, unread, balance, days=365).reason == "flows not read"
 
 
 def test_an_empty_fund_has_no_return() -> None:

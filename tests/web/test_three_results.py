@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from ledger.database import open_engine
-from ledger.kinds import ReadingName, SourceKind
+from ledger.kinds import FundKind, ReadingName, Shape, SourceKind
 from ledger.tables import Reading
 from ledger.upgrades import upgrade
-from tests.solvency.rows import DAY, START, compute, venue
+from tests.solvency.rows import DAY, START, Rows, compute, venue
 from tests.web.conftest import Reader
 from web.edition import SiteConfig
 from web.site import create_site
@@ -37,6 +37,22 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, site_config: SiteConfig
     compute(engine, now=moment)
     yield name, Reader(create_site(engine, clock_of(moment), site_config))
     engine.dispose()
+
+
+def test_a_reason_that_several_numbers_share_is_said_once(tmp_path: Path, site_config: SiteConfig) -> None:
+    rows = Rows(kind=FundKind.LENDING_BACKSTOP, shape=Shape.AAVE_V2, asset=None)
+    for day in range(100):
+        rows.snapshot(day + 0.01)
+    rows.scan()
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    upgrade(engine)
+    rows.write(engine)
+    compute(engine)
+    page = Reader(create_site(engine, clock_of(START + DAY * 100), site_config)).get("/funds/f").text
+    engine.dispose()
+    said = re.search(r'<p class="said">(.*?)</p>', page, re.DOTALL)
+    assert said
+    assert said[1].count("books no bad debt") == 1
 
 
 def clock_of(moment: datetime) -> Any:

@@ -143,7 +143,8 @@ def available_recordings(settings: Settings) -> list[Path]:
             f"there is no recording to play: {CRASH} is not shipped here; run `make record`", Exit.WRONG_FILE
         )
     say("Recordings: " + ", ".join(path.name.removesuffix(SUFFIX) for path in found))
-    if settings.real_data is None:
+    # What was imported once stays in the data directory and is played whether the setting is still there or not.
+    if any(each.target(settings.data_dir) not in found for each in IMPORTS.values()):
         say("(BACKSTOP_REAL_DATA is not set: the real histories of Aave V2 and Drift are left out)")
     return found
 

@@ -223,12 +223,17 @@ def test_what_was_announced_was_sent_and_caught_and_the_terminal_says_how_much(d
 
 
 def test_with_real_data_the_histories_of_aave_and_drift_join(
-    real_data: Path, tmp_path_factory: pytest.TempPathFactory
+    demo: Demo, real_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    demo = run_demo(tmp_path_factory.mktemp("real"), BACKSTOP_REAL_DATA=str(real_data.resolve()))
-    kinds = {fund["slug"]: fund["source_kind"] for fund in demo.funds}
+    directory = tmp_path_factory.mktemp("real")
+    joined = run_demo(directory, BACKSTOP_REAL_DATA=str(real_data.resolve()))
+    kinds = {fund["slug"]: fund["source_kind"] for fund in joined.funds}
     assert kinds["aave-v2-2021-reconstructed"] == "reconstructed"
     assert kinds["drift-2022-third-party"] == "recorded_by_third_party"
     assert len(kinds) == 6
-    _, faults = crawl_tree(files_of(demo.site))
+    # Once imported they are played without the setting, too, and nobody is told that they are left out.
+    again = run_demo(directory)
+    assert {fund["slug"] for fund in again.funds} == set(kinds)
+    assert ["left out" in run.err for run in (demo, joined, again)] == [True, False, False]
+    _, faults = crawl_tree(files_of(joined.site))
     assert not faults

@@ -9,11 +9,11 @@ from importlib.resources import files
 from solvency.compute import METHOD_VERSION, load_named_days
 from solvency.largest import SCENARIOS
 from solvency.methodology import format_percent, render_methodology, render_named_days
+from solvency.money import MINIMUM_DAYS
 from solvency.outlook import GRADED_DAYS
 from solvency.risk import REFERENCE_STEP
 from solvency.scenarios import CASCADE_SHOCKS
 from solvency.stress import LADDER
-from solvency.valuation import MINIMUM_DAYS
 from solvency.yardsticks import COST_DAYS, STRESSED_VOLATILITY
 
 # A link reference that nothing refers to: readers of the page do not see it, readers of the file do.

@@ -19,6 +19,7 @@ from ledger.tables import Segment
 from solvency.day import Day, PastDay
 from solvency.draft import Draft, round_number
 from solvency.loans import draft_loan_stress
+from solvency.money import draft_money
 from solvency.named_days import NamedDays, parse_named_days
 from solvency.outlook import FORECASTS, read_outlook
 from solvency.record import draft_record, read_record
@@ -27,7 +28,6 @@ from solvency.scenarios import draft_scenarios
 from solvency.status import CUT_POINTS_VERSION
 from solvency.timeline import DayPlan, join_digests, list_points, plan_days
 from solvency.usage import draft_usage, read_runway
-from solvency.valuation import draft_money
 from solvency.verdict import Evidence, draft_verdict, find_halt, is_source_down, judge
 from solvency.walk import Walk
 from solvency.yardsticks import draft_yardsticks

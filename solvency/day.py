@@ -8,11 +8,11 @@ from functools import cached_property
 
 from ledger.kinds import FundKind, Shape
 from solvency.losses import DAY_SECONDS
+from solvency.money import Money, judge_money
 from solvency.positions import Exposure
 from solvency.quality import compute_period, judge_age
 from solvency.quantity import Quantity, make_unknown, render_count
 from solvency.timeline import DayPlan
-from solvency.valuation import Money, judge_money
 from solvency.walk import Walk
 
 PUBLIC_POSITIONS = frozenset({Shape.PERP_V2_CURIE})

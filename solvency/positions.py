@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from ledger.history import PointRow, ReadingRow
 from ledger.kinds import ReadingName, Shape
+from solvency.known import Known
 from solvency.quantity import Quantity, add_up, make_unknown, scale_raw
 from solvency.stress import AccountBook, make_book
-
-if TYPE_CHECKING:
-    from solvency.walk import Walk
 
 Rows = Mapping[tuple[str, str], ReadingRow]
 
@@ -44,20 +41,20 @@ class Exposure:
     read_seconds: int
 
 
-def read_exposure(walk: Walk, point: PointRow) -> Exposure:
+def read_exposure(known: Known, point: PointRow) -> Exposure:
     """Read the exposure at a point, by the shape of its fund; a shape without one is unknown."""
-    readers: dict[str, Callable[[Walk], list[MarketExposure]]] = {
+    readers: dict[str, Callable[[Known], list[MarketExposure]]] = {
         Shape.PERP_V2_CURIE: _read_perp_markets,
         Shape.DRIFT: _read_venue_markets,
         Shape.MORPHO_BLUE: _read_debt_markets,
     }
-    seconds = [row.seconds for row in walk.markets.values()] or [int(point.time.timestamp())]
-    reader = readers.get(walk.history.fund.shape)
+    seconds = [row.seconds for row in known.markets.values()] or [int(point.time.timestamp())]
+    reader = readers.get(known.history.fund.shape)
     if reader is None:
         return Exposure(make_unknown("usd", "no exposure is defined or read for this fund"), (), min(seconds))
-    if not walk.markets and not walk.takers:
+    if not known.markets and not known.takers:
         return Exposure(make_unknown("usd", "no market was read at this block"), (), min(seconds))
-    markets = tuple(reader(walk))
+    markets = tuple(reader(known))
     return Exposure(add_up([market.exposure for market in markets], "usd"), markets, min(seconds))
 
 
@@ -70,28 +67,28 @@ def _list_subjects(rows: Rows, *names: ReadingName) -> list[str]:
     return sorted({subject for name, subject in rows if name in names})
 
 
-def _describe_market(walk: Walk, market: str) -> tuple[str, int, float]:
+def _describe_market(known: Known, market: str) -> tuple[str, int, float]:
     """Symbol, decimals and beta of a market's base asset."""
-    asset = walk.by_address.get(market) or walk.by_address.get(market.lower())
+    asset = known.by_address.get(market) or known.by_address.get(market.lower())
     if asset is None:
         return market, DEFAULT_MARKET_DECIMALS, 1.0
     return asset.symbol, asset.decimals, asset.beta
 
 
-def _read_perp_markets(walk: Walk) -> list[MarketExposure]:
+def _read_perp_markets(known: Known) -> list[MarketExposure]:
     """Takers' positions are the sum of their changes; makers hold the rest and are not counted twice."""
     longs: dict[str, int] = {}
     shorts: dict[str, int] = {}
-    for (_, market), size in walk.takers.items():
+    for (_, market), size in known.takers.items():
         side = longs if size > 0 else shorts
         side[market] = side.get(market, 0) + abs(size)
-    listed = {*longs, *shorts, *_list_subjects(walk.markets, ReadingName.INDEX_PRICE, ReadingName.IS_OPEN)}
+    listed = {*longs, *shorts, *_list_subjects(known.markets, ReadingName.INDEX_PRICE, ReadingName.IS_OPEN)}
     found = []
     for market in sorted(listed):
-        symbol, decimals, beta = _describe_market(walk, market)
+        symbol, decimals, beta = _describe_market(known, market)
         long, short = (scale_raw(side.get(market, 0), decimals) for side in (longs, shorts))
-        price = _find_value(walk.markets, ReadingName.INDEX_PRICE, market)
-        flag = _find_value(walk.markets, ReadingName.IS_OPEN, market)
+        price = _find_value(known.markets, ReadingName.INDEX_PRICE, market)
+        flag = _find_value(known.markets, ReadingName.IS_OPEN, market)
         sides = _value_sides(symbol, long, short, price)
         found.append(MarketExposure(market, symbol, *sides, beta=beta, is_open=None if flag is None else bool(flag)))
     return found
@@ -111,43 +108,43 @@ def _value_sides(
     return Quantity(max(sides), "usd"), *sides
 
 
-def _read_venue_markets(walk: Walk) -> list[MarketExposure]:
+def _read_venue_markets(known: Known) -> list[MarketExposure]:
     """A venue's own open interest and insurance cap by market, in the base units and USD it states."""
-    rows = walk.markets
+    rows = known.markets
     found = []
     for market in _list_subjects(rows, ReadingName.OPEN_INTEREST_LONG, ReadingName.OPEN_INTEREST_SHORT):
-        symbol, _, beta = _describe_market(walk, market)
+        symbol, _, beta = _describe_market(known, market)
         long = _find_value(rows, ReadingName.OPEN_INTEREST_LONG, market)
         short = _find_value(rows, ReadingName.OPEN_INTEREST_SHORT, market)
         sides = _value_sides(symbol, long, short, _find_value(rows, ReadingName.INDEX_PRICE, market))
-        cap = _read_cap(walk, ReadingName.INSURANCE_CAP, market)
-        used = _read_cap(walk, ReadingName.INSURANCE_USED, market)
+        cap = _read_cap(known, ReadingName.INSURANCE_CAP, market)
+        used = _read_cap(known, ReadingName.INSURANCE_USED, market)
         found.append(MarketExposure(market, symbol, *sides, cap=cap, used=used, beta=beta))
     return found
 
 
-def _read_cap(walk: Walk, name: ReadingName, market: str) -> Quantity | None:
+def _read_cap(known: Known, name: ReadingName, market: str) -> Quantity | None:
     """A cap or its use in USD, from the asset it is stated in; None where the platform states none at all."""
-    row = walk.markets.get((name, market))
+    row = known.markets.get((name, market))
     if row is None:
         return None
     if row.value_raw is None:
         return make_unknown("usd", f"{market}: {name} could not be read")
-    asset = walk.find_asset(row.asset_id)
-    price = walk.prices.find_usd(asset.asset_id, row.number) if asset else None
+    asset = known.find_asset(row.asset_id)
+    price = known.prices.find_usd(asset.asset_id, row.number) if asset else None
     amount = scale_raw(row.value_raw, row.decimals)
     if price is None and amount != 0:
         return make_unknown("usd", f"{market}: {name} without a price of its asset")
     return Quantity(float(amount * (price or 0)), "usd")
 
 
-def _read_debt_markets(walk: Walk) -> list[MarketExposure]:
+def _read_debt_markets(known: Known) -> list[MarketExposure]:
     """Borrowed debt of each lending market in USD."""
     found = []
-    for market in _list_subjects(walk.markets, ReadingName.TOTAL_BORROW):
-        row = walk.markets[ReadingName.TOTAL_BORROW, market]
-        asset = walk.find_asset(row.asset_id)
-        price = walk.prices.find_usd(asset.asset_id, row.number) if asset else None
+    for market in _list_subjects(known.markets, ReadingName.TOTAL_BORROW):
+        row = known.markets[ReadingName.TOTAL_BORROW, market]
+        asset = known.find_asset(row.asset_id)
+        price = known.prices.find_usd(asset.asset_id, row.number) if asset else None
         symbol = asset.symbol if asset else market
         if row.value_raw is None:
             debt = make_unknown("usd", f"{symbol}: debt could not be read")
@@ -168,21 +165,21 @@ def find_negative_accounts(rows: Rows) -> list[str]:
     )
 
 
-def find_settlement_price(walk: Walk) -> Decimal | None:
+def find_settlement_price(known: Known) -> Decimal | None:
     """USD price of the segment's asset at the point; account values are counted in it."""
-    asset = walk.find_asset(None)
-    return None if asset is None or walk.point is None else walk.prices.find_usd(asset.asset_id, walk.point.number)
+    asset = known.find_asset(None)
+    return None if asset is None or known.point is None else known.prices.find_usd(asset.asset_id, known.point.number)
 
 
-def read_book(walk: Walk) -> AccountBook | str:
+def read_book(known: Known) -> AccountBook | str:
     """Build the account book from account values and signed sizes at the point; text says why there is none.
 
     An account that holds a position and whose value was not read hides its loss: then the book is unknown.
     """
-    rows, price = walk.markets, find_settlement_price(walk)
+    rows, price = known.markets, find_settlement_price(known)
     if price is None:
         return "no price of the asset that accounts are kept in"
-    sizes = _collect_sizes(walk)
+    sizes = _collect_sizes(known)
     accounts: dict[str, tuple[float, dict[str, float]]] = {}
     betas: dict[str, float] = {}
     names = {*sizes, *_list_subjects(rows, ReadingName.ACCOUNT_VALUE)}
@@ -193,7 +190,7 @@ def read_book(walk: Walk) -> AccountBook | str:
         notional: dict[str, float] = {}
         for market, size in sizes.get(account, {}).items():
             index = _find_value(rows, ReadingName.INDEX_PRICE, market)
-            symbol, _, betas[market] = _describe_market(walk, market)
+            symbol, _, betas[market] = _describe_market(known, market)
             if index is None:
                 return f"{symbol}: positions without an index price"
             notional[market] = float(size * index)
@@ -201,23 +198,23 @@ def read_book(walk: Walk) -> AccountBook | str:
     return make_book(accounts, betas)
 
 
-def _collect_sizes(walk: Walk) -> dict[str, dict[str, Decimal]]:
+def _collect_sizes(known: Known) -> dict[str, dict[str, Decimal]]:
     """Signed sizes by account and market: as read with makers included, else the sum of a taker's changes."""
     sizes: dict[str, dict[str, Decimal]] = {}
-    for (account, market), raw in walk.takers.items():
+    for (account, market), raw in known.takers.items():
         if raw != 0:
-            _, decimals, _ = _describe_market(walk, market)
+            _, decimals, _ = _describe_market(known, market)
             sizes.setdefault(account, {})[market] = scale_raw(raw, decimals)
-    for (name, subject), row in walk.markets.items():
+    for (name, subject), row in known.markets.items():
         if name == ReadingName.POSITION_SIZE and row.value_raw is not None:
             account, _, market = subject.partition("/")
             sizes.setdefault(account, {})[market] = scale_raw(row.value_raw, row.decimals)
     return {account: {m: s for m, s in held.items() if s != 0} for account, held in sizes.items() if any(held.values())}
 
 
-def list_open_accounts(walk: Walk) -> set[str]:
+def list_open_accounts(known: Known) -> set[str]:
     """Accounts that hold a position in a market not known to be closed: only there can a liquidation be refused."""
     closed = {
-        subject for (name, subject), row in walk.markets.items() if name == ReadingName.IS_OPEN and row.value_raw == 0
+        subject for (name, subject), row in known.markets.items() if name == ReadingName.IS_OPEN and row.value_raw == 0
     }
-    return {account for account, held in _collect_sizes(walk).items() if any(market not in closed for market in held)}
+    return {account for account, held in _collect_sizes(known).items() if any(market not in closed for market in held)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -242,4 +243,5 @@ def _floor_reserve(reserve: float) -> float:
     """Return max(0, F): a fund below zero pays nothing."""
     if not math.isfinite(reserve):
         raise ValueError(f"a reserve of {reserve} is no number; an unknown reserve has no depletion price")
-    return max(0.0, reserve)
+    # Below the smallest float of full precision a division by a size tells nothing any more.
+    return reserve if reserve >= sys.float_info.min else 0.0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from ledger.history import AssetRow, FactRow, PointRow, PriceRow, ReadingRow, SegmentHistory
+from ledger.history import FactRow, PointRow, ReadingRow
 from ledger.kinds import ReadingName, Role, Side, SnapshotKind
 from solvency.flow_book import FlowBook, LiquidationCount, UsdAmount, sign_of_flow
+from solvency.known import Known
 from solvency.liquidations import LiquidationRecord
 from solvency.losses import ExposureReading, LossEvent
 from solvency.positions import Exposure, find_negative_accounts, read_exposure
@@ -22,28 +22,6 @@ MONEY_NAMES = frozenset({ReadingName.BALANCE, ReadingName.TOTAL_SHARES, ReadingN
 _NO_ROWS: Mapping[tuple[str, str], ReadingRow] = {}
 
 
-class PriceBook:
-    """Prices of a chain's assets by block."""
-
-    def __init__(self, history: SegmentHistory) -> None:
-        self._rows: dict[int, list[PriceRow]] = {}
-        for row in history.prices:
-            self._rows.setdefault(row.asset_id, []).append(row)
-        self._numbers = {asset: [row.number for row in rows] for asset, rows in self._rows.items()}
-
-    def find(self, asset_id: int | None, number: int) -> PriceRow | None:
-        """The last price read at or before a block; None where there is none."""
-        if asset_id is None or asset_id not in self._rows:
-            return None
-        index = bisect_right(self._numbers[asset_id], number) - 1
-        return self._rows[asset_id][index] if index >= 0 else None
-
-    def find_usd(self, asset_id: int | None, number: int) -> Decimal | None:
-        """The last answered price in USD at or before a block."""
-        row = self.find(asset_id, number)
-        return None if row is None or row.answer_raw is None else scale_raw(row.answer_raw, row.decimals)
-
-
 @dataclass
 class Spell:
     """An unbroken time below zero of one account, as far as snapshots saw it."""
@@ -53,18 +31,9 @@ class Spell:
 
 
 @dataclass
-class Walk:
-    """What is known of a segment after the facts, readings and prices up to `point`."""
+class Walk(Known):
+    """What is known at a point, and what came together on the way there."""
 
-    history: SegmentHistory
-    prices: PriceBook = field(init=False)
-    by_address: dict[str, AssetRow] = field(init=False)
-    point: PointRow | None = None
-    money: Mapping[tuple[str, str], ReadingRow] = field(default_factory=dict)
-    markets: Mapping[tuple[str, str], ReadingRow] = field(default_factory=dict)
-    takers: dict[tuple[str, str], int] = field(default_factory=dict)
-    debt_shares: dict[tuple[str, str], int] = field(default_factory=dict)
-    collateral: dict[tuple[str, str], int] = field(default_factory=dict)
     flows: FlowBook = field(default_factory=FlowBook)
     liquidations: LiquidationCount = field(default_factory=LiquidationCount)
     liquidation_record: LiquidationRecord = field(default_factory=LiquidationRecord)
@@ -77,8 +46,7 @@ class Walk:
     spells: dict[str, Spell] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.prices = PriceBook(self.history)
-        self.by_address = {asset.address: asset for asset in self.history.assets.values()}
+        super().__post_init__()
         self.digests = {name: RowDigest() for name in ("facts", "money", "markets", "prices")}
         self._facts = self._group_facts()
         self._next_facts = next(self._facts, None)
@@ -101,11 +69,6 @@ class Walk:
             self.exposures.append(ExposureReading(self.exposure.read_seconds, self.exposure.total.value))
         self._follow_spells(point)
         self.liquidation_record.follow(self.markets, int(point.time.timestamp()))
-
-    def find_asset(self, asset_id: int | None) -> AssetRow | None:
-        """The asset of an amount; the segment's own where none is named."""
-        wanted = self.history.segment.asset_id if asset_id is None else asset_id
-        return None if wanted is None else self.history.assets.get(wanted)
 
     def list_loss_events(self) -> list[LossEvent]:
         """Gross shortfalls so far in USD; those without a price are counted by `count_unpriced_losses`."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -273,6 +273,7 @@ def test_the_order_of_positions_changes_no_digit(
 
 
 @given(positions, st.floats(0.0, 1e6), st.floats(0.0, 1e6))
+@example([(-0.005, 223.0), (-0.009, 0.0)], 0.0, 5e-324)
 def test_a_larger_fund_pays_more_but_never_more_than_the_cost(
     rows: list[tuple[float, float]], reserve: float, more: float
 ) -> None:

@@ -14,7 +14,7 @@ from alerts.thresholds import LevelRule, Rules
 from ledger.kinds import Severity
 from ledger.moments import block_words
 from ledger.numbers import Rounding, format_amount, format_decimal, format_fraction, format_ratio, format_time
-from ledger.words import event_words, lowered
+from ledger.words import chain_title, event_words, lowered
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,15 @@ def _stale(flip: Flip, rule: LevelRule, scene: Scene) -> News:
     return News(f"data are {age} old", sentence, Change("Age of the newest block", "", age, limit), "/status")
 
 
+def _numbers_stale(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
+    page = scene.fact_page("data_status")
+    if flip.said is Said.ENDED:
+        return News("numbers are current again", f"Numbers of {scene.name} are current again.", None, page)
+    why = f": {flip.look.reason.rstrip('.')}" if flip.look.reason else ""
+    sentence = f"Numbers of {scene.name} are old although {chain_title(scene.chain)} goes on{why}."
+    return News("numbers are old", sentence, None, page)
+
+
 def _lagging(flip: Flip, rule: LevelRule, scene: Scene) -> News:
     behind = _minutes(flip.look.value)
     sentence = f"Our indexer is {behind} behind the head of {scene.name} that a provider names, and does not catch up."
@@ -187,6 +196,7 @@ TELLERS: dict[str, Teller] = {
     "own_token_high": _own_token,
     "unreconciled": _unreconciled,
     "data_stale": _stale,
+    "numbers_stale": _numbers_stale,
     "indexer_lagging": _lagging,
     "source_disagreement": _disagreement,
 }

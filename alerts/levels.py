@@ -10,7 +10,7 @@ from typing import Any
 from alerts.machine import Signal, grade
 from alerts.thresholds import LevelRule
 from ledger.alerts import BalanceRow, NumberRow
-from ledger.kinds import ChainStatus, Quality, SegmentStatus, Status
+from ledger.kinds import ChainStatus, DataStatus, Quality, SegmentStatus, Status
 from ledger.numbers import finite, scale
 
 COVERAGE, STATUS, USABLE = "coverage", "status", "usable_value"
@@ -144,6 +144,17 @@ def look_at_age(name: str, rule: LevelRule, source: Source, *, until: datetime) 
     signal = Signal(int(is_old and is_still), is_clear=is_current)
     value = Decimal(max(0, round(age)))
     return source.look(name, signal, value, reason=source.status_reason)
+
+
+def look_at_data(name: str, status: str | None, reason: str, source: Source) -> Look:
+    """Whether what was read of a segment is old, by its published data status; None: there is none.
+
+    A source that is down or not to be trusted is told by its own rules.
+    """
+    if status in (None, DataStatus.SOURCE_DOWN, DataStatus.UNVERIFIED):
+        return source.look(name, None, reason=reason)
+    is_stale = status == DataStatus.STALE
+    return source.look(name, Signal(int(is_stale), is_clear=not is_stale), reason=reason)
 
 
 def look_at_halt(name: str, source: Source) -> Look:

@@ -11,16 +11,18 @@ from alerts.levels import (
     look_at_balance,
     look_at_composition,
     look_at_coverage,
+    look_at_data,
     look_at_halt,
     look_at_reconciliation,
     look_at_status,
 )
 from alerts.watch import Watch
-from ledger.alerts import find_last_number, list_balances, list_numbers
+from ledger.alerts import find_data_status, find_last_number, list_balances, list_numbers
 from ledger.pages import Place
 
 COVERAGE, DEPLETED, DROPPED, OWN_TOKEN = "coverage_low", "depleted", "balance_dropped", "own_token_high"
-UNRECONCILED, STALE, LAGGING, DISAGREEMENT = "unreconciled", "data_stale", "indexer_lagging", "source_disagreement"
+UNRECONCILED, STALE, NUMBERS_STALE = "unreconciled", "data_stale", "numbers_stale"
+LAGGING, DISAGREEMENT = "indexer_lagging", "source_disagreement"
 OF_NUMBERS = (COVERAGE, DEPLETED, OWN_TOKEN)
 
 
@@ -86,6 +88,7 @@ def _states(watch: Watch, place: Place) -> Iterator[Look]:
         return
     looks = (
         look_at_age(STALE, levels[STALE], source, until=watch.now),
+        look_at_data(NUMBERS_STALE, *find_data_status(watch.session, place.segment_id), source),
         look_at_reconciliation(UNRECONCILED, place.segment.status, place.segment.status_reason, source),
     )
     yield from _settled(watch, place.segment.slug, looks)

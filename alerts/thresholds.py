@@ -13,7 +13,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 LEVELS = frozenset({
     "coverage_low", "depleted", "balance_dropped", "own_token_high",
-    "unreconciled", "data_stale", "indexer_lagging", "source_disagreement",
+    "unreconciled", "data_stale", "numbers_stale", "indexer_lagging", "source_disagreement",
 })  # fmt: skip
 """Level rules that something is read for: the file has each of them and no other."""
 

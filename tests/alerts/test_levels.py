@@ -12,6 +12,7 @@ from alerts.levels import (
     look_at_balance,
     look_at_composition,
     look_at_coverage,
+    look_at_data,
     look_at_halt,
     look_at_reconciliation,
     look_at_status,
@@ -20,7 +21,7 @@ from alerts.levels import (
 from alerts.machine import Signal
 from alerts.thresholds import load_rules
 from ledger.alerts import BalanceRow, NumberRow
-from ledger.kinds import ChainStatus, SegmentStatus, Status
+from ledger.kinds import ChainStatus, DataStatus, SegmentStatus, Status
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -213,9 +214,22 @@ def test_reconciliation_is_judged_only_where_it_was_decided(status: str, expecte
     assert look_at_reconciliation("unreconciled", status, "", source()).signal == expected
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(None, None), (DataStatus.SOURCE_DOWN, None), (DataStatus.UNVERIFIED, None), (DataStatus.STALE, Signal(1)),
+     *((status, CLEAR) for status in (DataStatus.VERIFIED, DataStatus.PARTIAL, DataStatus.UNRECONCILED))],
+)  # fmt: skip
+def test_what_was_read_is_old_only_where_the_published_data_status_says_so(
+    status: DataStatus | None, expected: Signal | None
+) -> None:
+    look = look_at_data("numbers_stale", status, "the balance is 3 h old", source())
+    assert (look.signal, look.reason) == (expected, "the balance is 3 h old")
+
+
 def test_how_we_stand_is_no_reading_of_a_block() -> None:
     stands = [
         look_at_age("data_stale", RULES["data_stale"], source(), until=START),
+        look_at_data("numbers_stale", DataStatus.STALE, "", source()),
         look_at_halt("source_disagreement", source()),
         look_at_reconciliation("unreconciled", "ok", "", source()),
     ]

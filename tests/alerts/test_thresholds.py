@@ -36,7 +36,9 @@ def test_every_event_is_announced_by_some_rule_and_every_rule_has_words() -> Non
 
 def test_every_level_of_the_fund_itself_is_frozen_by_stale_data() -> None:
     frozen = {name for name, rule in RULES.levels.items() if "data_stale" in rule.frozen_by}
-    assert frozen == {"coverage_low", "depleted", "balance_dropped", "own_token_high"}
+    assert frozen == {"coverage_low", "depleted", "balance_dropped", "own_token_high", "numbers_stale"}
+    # What is old of one fund holds nothing back: a balance of nothing needs no price.
+    assert not [name for name, rule in RULES.levels.items() if "numbers_stale" in (*rule.frozen_by, *rule.silenced_by)]
 
 
 def test_all_roles_that_some_rule_looks_at_are_asked_for() -> None:

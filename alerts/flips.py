@@ -168,12 +168,12 @@ def _stale(flip: Flip, rule: LevelRule, scene: Scene) -> News:
 
 
 def _numbers_stale(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
-    page = scene.fact_page("data_status")
+    page = scene.fact_page("gross_balance")
     if flip.said is Said.ENDED:
-        return News("numbers are current again", f"Numbers of {scene.name} are current again.", None, page)
+        return News("is read again", f"{scene.name} is read again, and its numbers are current.", None, page)
     why = f": {flip.look.reason.rstrip('.')}" if flip.look.reason else ""
-    sentence = f"Numbers of {scene.name} are old although {chain_title(scene.chain)} goes on{why}."
-    return News("numbers are old", sentence, None, page)
+    sentence = f"{chain_title(scene.chain)} goes on, but what is read of {scene.name} is old or missing{why}."
+    return News("data are old or missing", sentence, None, page)
 
 
 def _lagging(flip: Flip, rule: LevelRule, scene: Scene) -> News:

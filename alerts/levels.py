@@ -9,7 +9,7 @@ from typing import Any
 
 from alerts.machine import Signal, grade
 from alerts.thresholds import LevelRule
-from ledger.alerts import BalanceRow, NumberRow
+from ledger.alerts import BalanceRow, NewestNumber, NumberRow
 from ledger.kinds import ChainStatus, DataStatus, Quality, SegmentStatus, Status
 from ledger.numbers import finite, scale
 
@@ -146,15 +146,18 @@ def look_at_age(name: str, rule: LevelRule, source: Source, *, until: datetime) 
     return source.look(name, signal, value, reason=source.status_reason)
 
 
-def look_at_data(name: str, status: str | None, reason: str, source: Source) -> Look:
-    """Whether what was read of a segment is old, by its published data status; None: there is none.
+def look_at_data(name: str, status: NewestNumber | None, balance: NewestNumber | None, source: Source) -> Look:
+    """Whether what is read of a segment is old or not answered, by its published data status and balance.
 
     A source that is down or not to be trusted is told by its own rules.
     """
-    if status in (None, DataStatus.SOURCE_DOWN, DataStatus.UNVERIFIED):
-        return source.look(name, None, reason=reason)
-    is_stale = status == DataStatus.STALE
-    return source.look(name, Signal(int(is_stale), is_clear=not is_stale), reason=reason)
+    if status is None or status.text in (DataStatus.SOURCE_DOWN, DataStatus.UNVERIFIED):
+        return source.look(name, None, reason="")
+    if status.text == DataStatus.STALE:
+        return source.look(name, Signal(1), reason=status.reason)
+    if balance is not None and balance.quality == Quality.UNKNOWN:
+        return source.look(name, Signal(1), reason=balance.reason)
+    return source.look(name, Signal(0, is_clear=True), reason="")
 
 
 def look_at_halt(name: str, source: Source) -> Look:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 from alerts.book import Flip
 from alerts.levels import (
@@ -17,7 +18,8 @@ from alerts.levels import (
     look_at_status,
 )
 from alerts.watch import Watch
-from ledger.alerts import find_data_status, find_last_number, list_balances, list_numbers
+from ledger.alerts import find_last_number, find_newest, list_balances, list_numbers
+from ledger.kinds import SourceKind
 from ledger.pages import Place
 
 COVERAGE, DEPLETED, DROPPED, OWN_TOKEN = "coverage_low", "depleted", "balance_dropped", "own_token_high"
@@ -88,10 +90,13 @@ def _states(watch: Watch, place: Place) -> Iterator[Look]:
         return
     looks = (
         look_at_age(STALE, levels[STALE], source, until=watch.now),
-        look_at_data(NUMBERS_STALE, *find_data_status(watch.session, place.segment_id), source),
         look_at_reconciliation(UNRECONCILED, place.segment.status, place.segment.status_reason, source),
     )
     yield from _settled(watch, place.segment.slug, looks)
+    if watch.chain.kind == SourceKind.LIVE:  # What a recording does not hold will never come.
+        newest = partial(find_newest, watch.session, place.segment_id)
+        look = look_at_data(NUMBERS_STALE, newest("data_status"), newest("gross_balance"), source)
+        yield from _settled(watch, place.segment.slug, (look,))
 
 
 def _of_chain(watch: Watch) -> Iterator[Look]:

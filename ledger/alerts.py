@@ -159,16 +159,24 @@ def find_last_number(session: Session, segment_id: int, *, until: datetime) -> i
     return session.execute(query).scalar()
 
 
-def find_data_status(session: Session, segment_id: int) -> tuple[str | None, str]:
-    """The newest published data status of a segment and its reason; None before any."""
+class NewestNumber(NamedTuple):
+    """What the newest row of a metric says of itself."""
+
+    text: str | None
+    quality: str
+    reason: str
+
+
+def find_newest(session: Session, segment_id: int, name: str) -> NewestNumber | None:
+    """That of a segment's metric; None before any."""
     query = (
-        select(col(Metric.text), col(Metric.reason))
-        .where(col(Metric.segment_id) == segment_id, col(Metric.name) == "data_status")
+        select(col(Metric.text), col(Metric.quality), col(Metric.reason))
+        .where(col(Metric.segment_id) == segment_id, col(Metric.name) == name)
         .order_by(col(Metric.day).desc(), col(Metric.as_of_number).desc(), col(Metric.method_version).desc())
         .limit(1)
     )
     row = session.execute(query).first()
-    return (None, "") if row is None else (row[0], row[1])
+    return None if row is None else NewestNumber(*row)
 
 
 def _is_on_chain() -> ColumnElement[bool]:

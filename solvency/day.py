@@ -96,8 +96,9 @@ class Day:
 
     @property
     def never_booked(self) -> str:
-        """Why having seen no shortfall says nothing here; empty where one would be recognised."""
-        return "" if self.walk.history.fund.shape in BOOKING_SHAPES else NEVER_BOOKED
+        """Why having seen no shortfall says nothing here; empty where one would be, or nothing is covered."""
+        is_told = self.kind == FundKind.RESERVE or self.walk.history.fund.shape in BOOKING_SHAPES
+        return "" if is_told else NEVER_BOOKED
 
     def mark_unobserved(self, number: Quantity) -> Quantity:
         """Mark a number of the record partial where days of the history were not observed."""

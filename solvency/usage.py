@@ -132,7 +132,7 @@ def _draft_self_funding(day: Day) -> Draft:
     inflow, loss = flows.recurring_usd.sum_between(start, end), flows.gross_usd.sum_between(start, end)
     if inflow is None or loss is None:
         ratio = make_unknown("ratio", "an amount has no price in USD")
-    elif loss == 0 and (reason := _find_untold(day) if day.kind == FundKind.RESERVE else day.never_booked):
+    elif loss == 0 and (reason := _find_untold(day) or day.never_booked):
         ratio = make_unknown("ratio", reason)
     else:
         ratio = compute_self_funding(inflow, loss)

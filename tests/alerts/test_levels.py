@@ -20,7 +20,7 @@ from alerts.levels import (
 )
 from alerts.machine import Signal
 from alerts.thresholds import load_rules
-from ledger.alerts import BalanceRow, NumberRow
+from ledger.alerts import BalanceRow, NewestNumber, NumberRow
 from ledger.kinds import ChainStatus, DataStatus, SegmentStatus, Status
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -215,21 +215,27 @@ def test_reconciliation_is_judged_only_where_it_was_decided(status: str, expecte
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
-    [(None, None), (DataStatus.SOURCE_DOWN, None), (DataStatus.UNVERIFIED, None), (DataStatus.STALE, Signal(1)),
-     *((status, CLEAR) for status in (DataStatus.VERIFIED, DataStatus.PARTIAL, DataStatus.UNRECONCILED))],
+    ("status", "balance", "expected"),
+    [(None, "ok", None), (DataStatus.SOURCE_DOWN, "unknown", None), (DataStatus.UNVERIFIED, "unknown", None),
+     (DataStatus.STALE, "ok", Signal(1)), (DataStatus.VERIFIED, "unknown", Signal(1)),
+     (DataStatus.VERIFIED, None, CLEAR),
+     *((status, "ok", CLEAR) for status in (DataStatus.VERIFIED, DataStatus.PARTIAL, DataStatus.UNRECONCILED))],
 )  # fmt: skip
-def test_what_was_read_is_old_only_where_the_published_data_status_says_so(
-    status: DataStatus | None, expected: Signal | None
+def test_what_is_read_is_old_or_missing_where_the_published_numbers_say_so(
+    status: DataStatus | None, balance: str | None, expected: Signal | None
 ) -> None:
-    look = look_at_data("numbers_stale", status, "the balance is 3 h old", source())
-    assert (look.signal, look.reason) == (expected, "the balance is 3 h old")
+    told = None if status is None else NewestNumber(status, "ok", "3 h old")
+    held = None if balance is None else NewestNumber(None, balance, "reverted")
+    look = look_at_data("numbers_stale", told, held, source())
+    assert look.signal == expected
+    reasons = {DataStatus.STALE: "3 h old", DataStatus.VERIFIED: "reverted"}
+    assert look.reason == (reasons[status] if expected == Signal(1) and status else "")
 
 
 def test_how_we_stand_is_no_reading_of_a_block() -> None:
     stands = [
         look_at_age("data_stale", RULES["data_stale"], source(), until=START),
-        look_at_data("numbers_stale", DataStatus.STALE, "", source()),
+        look_at_data("numbers_stale", None, None, source()),
         look_at_halt("source_disagreement", source()),
         look_at_reconciliation("unreconciled", "ok", "", source()),
     ]

@@ -4,7 +4,15 @@ from datetime import timedelta
 
 from alerts.ruling import Ruler
 from ledger.kinds import ChainStatus, SegmentStatus, SourceKind
-from tests.rigs.alert_ledger import DAY, HOUR, MINUTE, START, AlertChain, AlertFund, AlertLedger, is_digest
+from tests.rigs.alert_ledger import (
+    DAY,
+    HOUR,
+    MINUTE,
+    START,
+    AlertFund,
+    AlertLedger,
+    is_digest,
+)
 
 LOW, RECOVERED, DROPPED, DEPLETED = (
     "fund.coverage.low",
@@ -241,57 +249,6 @@ def test_what_is_read_while_data_are_stale_is_judged_once_they_are_current(lite:
     stand_still(lite, ruler, 3 * LOOK, every=LOOK)
     assert lite.events() == [STALE, CURRENT, DEPLETED]
     assert lite.alerts()[-1].happened_at == chain.time_of(601)
-
-
-def go_on(chain: AlertChain, ruler: Ruler, steps: int) -> None:
-    """The chain grows a block at each look."""
-    for _ in range(steps):
-        chain.grow()
-        chain.ledger.wait(LOOK)
-        ruler.rule()
-
-
-OLD = {"text": "stale", "reason": "the balance or its price is 3 h old"}
-
-
-def test_a_fund_whose_contract_gives_no_answer_is_stale_while_its_chain_goes_on(ledger: AlertLedger) -> None:
-    chain, fund, ruler = ledger.begin()
-    other = chain.fund("beta")
-    fund.metric("data_status", text="verified")
-    other.metric("data_status", text="verified")
-    go_on(chain, ruler, 3)
-    fund.metric("data_status", **OLD)
-    go_on(chain, ruler, 17)
-    assert ledger.events() == []
-    go_on(chain, ruler, 3)
-    assert ledger.events() == [STALE]
-    assert [alert.fund_slug for alert in ledger.alerts()] == ["alpha"]
-    assert ledger.messages()[0].sentence == (
-        "Numbers of Alpha fund are old although Ethereum goes on: the balance or its price is 3 h old."
-    )
-    fund.status("depleted")  # A fact with a block, which no old price holds back.
-    go_on(chain, ruler, 2)
-    assert ledger.events() == [STALE, DEPLETED]
-    fund.metric("data_status", text="verified")
-    go_on(chain, ruler, 3)
-    assert ledger.events() == [STALE, DEPLETED, CURRENT]
-    assert ledger.messages()[-1].sentence == "Numbers of Alpha fund are current again."
-
-
-def test_an_outage_of_the_chain_is_told_once_though_each_number_of_it_gets_old(lite: AlertLedger) -> None:
-    chain, fund, ruler = lite.begin()
-    fund.metric("data_status", text="verified")
-    chain.grow()
-    ruler.rule()
-    stand_still(lite, ruler, 2 * HOUR)
-    fund.metric("data_status", **OLD)
-    stand_still(lite, ruler, HOUR)
-    assert lite.events() == [STALE]
-    chain.grow(chain.number_at(lite.clock.now) - chain.tip)
-    go_on(chain, ruler, 6)  # The calculator needs a moment to say that they are current.
-    fund.metric("data_status", text="verified")
-    go_on(chain, ruler, 30)
-    assert lite.events() == [STALE, CURRENT]
 
 
 def test_stale_data_of_one_chain_silence_no_fund_of_another(lite: AlertLedger) -> None:

@@ -168,7 +168,8 @@ def _stale(flip: Flip, rule: LevelRule, scene: Scene) -> News:
 
 
 def _numbers_stale(flip: Flip, _rule: LevelRule, scene: Scene) -> News:
-    page = scene.fact_page("gross_balance")
+    # Where there is no fund there is no balance, and no page of one.
+    page = scene.fact_page("gross_balance" if "gross_balance" in scene.metrics else "data_status")
     if flip.said is Said.ENDED:
         return News("is read again", f"{scene.name} is read again, and its numbers are current.", None, page)
     why = f": {flip.look.reason.rstrip('.')}" if flip.look.reason else ""

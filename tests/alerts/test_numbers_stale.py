@@ -1,12 +1,14 @@
 """What is read of one fund is old or missing while its chain goes on: told once, and nothing else is held back."""
 
 from sqlalchemy import func, select, update
+from sqlmodel import col
 
+from alerts.message import Message
 from alerts.ruling import Ruler
 from alerts.thresholds import load_rules
-from ledger.database import open_engine, writing
+from ledger.database import open_engine, reading, writing
 from ledger.kinds import ReadingName, SourceKind
-from ledger.tables import Reading
+from ledger.tables import Alert, Reading
 from tests.alerts.test_looking import CURRENT, DEPLETED, LOOK, STALE, stand_still
 from tests.rigs.alert_ledger import HOUR, MINUTE, AlertChain, AlertLedger, SimulatedClock
 from tests.solvency.rows import compute, perp_days
@@ -37,6 +39,7 @@ def test_a_fund_whose_contract_gives_no_answer_is_stale_while_its_chain_goes_on(
     assert ledger.messages()[0].sentence == (
         "Ethereum goes on, but what is read of Alpha fund is old or missing: the balance or its price is 3 h old."
     )
+    assert [one.href for one in ledger.messages()[0].evidence] == ["/funds/alpha/facts/data_status"]
     fund.status("depleted")  # A fact with a block, which no old price holds back.
     go_on(chain, ruler, 2)
     assert ledger.events() == [STALE, DEPLETED]
@@ -69,6 +72,9 @@ def test_a_contract_that_reverts_is_told_by_what_the_calculator_makes_of_it(data
     held = {"value_raw": 600_000 * 10**6, "error": None}
     assert look(held) == []
     assert look({"value_raw": None, "error": "reverted: paused"}) == [STALE]
+    with reading(engine) as session:
+        (alert,) = session.scalars(select(Alert).where(col(Alert.event) == STALE))
+    assert [one.href for one in Message.of_json(alert.message).evidence] == ["/funds/f/facts/gross_balance"]
     assert look(held) == [CURRENT]
     engine.dispose()
 

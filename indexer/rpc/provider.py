@@ -92,6 +92,7 @@ class Provider:
         self._limiter = Limiter()
         self._is_checked = False
         self._checking = asyncio.Lock()
+        self._refusal: ChainError | None = None  # Why it last did not say which chain it serves.
 
     async def batch(self, asks: Sequence[Ask[Any]]) -> list[Any]:
         """As RpcClient.batch, at this provider's pace: in pieces, once it refused to be asked so much."""
@@ -218,25 +219,31 @@ class Provider:
         """At first and after an outage: chain id (and recording); raises WrongChainError with the fix."""
         if self._is_known():
             return
-        was_waiting = self._checking.locked()
+        was_waiting, before = self._checking.locked(), self._refusal
         async with self._checking:
             if self._is_known():
                 return
-            now = self._pace.monotonic()
-            # It has just failed to say so; each of many waiting questions would wait as long again.
-            if was_waiting and self.quiet_until > now:
-                raise UnavailableError(self.complaint or f"{self.name} does not answer")
-            if was_waiting and self.is_busy(now):
+            # It failed to say so while this one waited; each of many waiting questions would wait as long again.
+            if self._refusal is not before:
+                raise UnavailableError(str(self._refusal))
+            if was_waiting and self.is_busy(self._pace.monotonic()):
                 raise ThrottledError(f"{self.name}: is left alone until it may be asked again")
-            found = await self._chain_id()
-            if found != terms.id:
-                raise WrongChainError(
-                    f"{self.name} serves chain id {found}, but {terms.slug} is {terms.id}: "
-                    "correct its endpoints, it will not be asked"
-                )
-            if not self._is_checked:
-                await (self._check_live(terms) if terms.kind == SourceKind.LIVE else self._check_recording(terms))
+            try:
+                await self._identify(terms)
+            except (UnavailableError, UntruthError) as error:
+                self._refusal = error
+                raise
             self._is_checked, self._failed_since = True, None
+
+    async def _identify(self, terms: ChainTerms) -> None:
+        found = await self._chain_id()
+        if found != terms.id:
+            raise WrongChainError(
+                f"{self.name} serves chain id {found}, but {terms.slug} is {terms.id}: "
+                "correct its endpoints, it will not be asked"
+            )
+        if not self._is_checked:
+            await (self._check_live(terms) if terms.kind == SourceKind.LIVE else self._check_recording(terms))
 
     async def _chain_id(self) -> int:
         try:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from alerts.drafts import Draft, Ground
 from alerts.message import Change, Evidence
@@ -12,7 +13,7 @@ from alerts.thresholds import EventRule, Rules
 from ledger.alerts import HappeningRow
 from ledger.kinds import AlertEvent
 from ledger.moments import evidence_href, evidence_text, is_made_up, shorten
-from ledger.numbers import Rounding, format_amount, format_fraction, format_time, scale
+from ledger.numbers import Rounding, format_amount, format_fraction, format_setting, format_time, scale
 from ledger.tables import Asset
 
 MOST_EVIDENCE = 12
@@ -153,10 +154,14 @@ def _named(one: Happening) -> str:
     """What changed and to what, as the fact's detail has it."""
     detail = one.row.detail or {}
     if "name" in detail:
-        return f": {str(detail['name']).replace('_', ' ')} is now {shorten(str(detail.get('value', 'unknown')))}"
+        return f": {str(detail['name']).replace('_', ' ')} is now {shorten(_setting(detail))}"
     if one.event is AlertEvent.OWNER_CHANGED and one.row.account:
         return f": it is now {shorten(one.row.account)}"
     return ""
+
+
+def _setting(detail: Mapping[str, Any]) -> str:
+    return format_setting(str(detail.get("value", "unknown")), detail)
 
 
 def _changes(happenings: Sequence[Happening]) -> Iterator[Change]:
@@ -164,7 +169,7 @@ def _changes(happenings: Sequence[Happening]) -> Iterator[Change]:
         detail = one.row.detail or {}
         if "name" in detail:
             name = str(detail["name"]).replace("_", " ").capitalize()
-            yield Change(name, one.before, str(detail.get("value", "unknown")))
+            yield Change(name, format_setting(one.before, detail), _setting(detail))
         elif one.event is AlertEvent.OWNER_CHANGED:
             yield Change("Owner", str(detail.get("before", "")), one.row.account or "unknown")
         elif one.share is not None:

@@ -3,6 +3,8 @@
 Usable values and coverage are rounded down, losses up. What is no finite number is never printed as one.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from enum import StrEnum
@@ -16,6 +18,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 """By their English names wherever this runs; strftime() asks the machine, and takes longer."""
 INVALID = "invalid"
 NO_BREAK = "\N{NO-BREAK SPACE}"
+STORED_INTEGER = re.compile("-?[0-9]{1,78}")
 
 
 class Rounding(StrEnum):
@@ -125,6 +128,19 @@ def format_exact_value(value: Decimal, unit: str) -> str:
             return f"{format_exact(value)}{NO_BREAK}{unit}"
 
 
+def format_setting(value: str, detail: Mapping[str, Any]) -> str:
+    """A parameter with every digit by the `unit` and `decimals` its fact names, as 60,100 USDC or 0.1 %.
+
+    Without them, and where the value is no integer, it stays as the contract stores it.
+    """
+    unit, decimals = detail.get("unit"), detail.get("decimals")
+    if not isinstance(unit, str) or not isinstance(decimals, int) or not STORED_INTEGER.fullmatch(value):
+        return value
+    if unit == "fraction":
+        return f"{format_exact(scale(int(value), decimals - 2))}{NO_BREAK}%"
+    return format_exact_value(scale(int(value), decimals), unit)
+
+
 def format_count(count: int, one: str, many: str | None = None) -> str:
     """1 event, 6,231 events."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
@@ -156,6 +172,15 @@ def format_day(day: str) -> str:
         return format_date(datetime.fromisoformat(day))
     except ValueError:
         return day
+
+
+def format_days(first: str, last: str) -> str:
+    """From 2021-05-19 to 2021-05-20 as 19–20 May 2021; one day, or what is none, as format_day has it."""
+    start, end = format_day(first), format_day(last)
+    if start in (end, first):
+        return end
+    day, *month = start.split(" ")
+    return f"{day}–{end}" if month == end.split(" ")[1:] else f"{start} – {end}"
 
 
 def format_duration(seconds: float) -> str:

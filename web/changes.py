@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 from ledger.evidence import ChangeRow, list_changes
 from ledger.kinds import Role
 from ledger.moments import MADE_UP_FACT, evidence_href, evidence_text, is_made_up, shorten
-from ledger.numbers import format_count, format_time
+from ledger.numbers import format_count, format_setting, format_time
 from ledger.pages import Place
 from ledger.words import kind_words
 from web.announced import iso_time
@@ -31,6 +31,7 @@ MOST_ROWS = 2000
 MOST_OF_FUND = 20
 NOBODY = "0x" + 40 * "0"
 NOT_KNOWN = "not known"
+AS_STORED = "a value without a unit is as the contract stores it"
 OWNER, IMPLEMENTATION = "Owner", "Implementation"
 EVENTS = {
     "OwnershipTransferred": OWNER,
@@ -59,7 +60,7 @@ class ChangeLine:
     kind: Annotated[str, "recording's kind, empty for a live chain"]
     what: Annotated[str, "owner, implementation, or the parameter's name"]
     market: Annotated[str, "market it is set for; empty: all"]
-    before: Annotated[str, "value before as the contract stores it; not known where no earlier fact says so"]
+    before: Annotated[str, "value before, by its unit if it has one; not known where no earlier fact says so"]
     after: Annotated[str, "value after"]
     evidence: Annotated[str, "transaction, block and log index, or what is genuine"]
     evidence_href: Annotated[str, "on a block explorer; else empty"]
@@ -84,21 +85,19 @@ def changes_page(edition: Edition) -> ChangesPage:
             json_path="/changes.json",
             places=edition.places,
         ),
-        table=newest_changes(
-            edition, edition.places, "Newest first; values as the contracts store them", limit=MOST_LINES
-        ),
+        table=newest_changes(edition, edition.places, f"Newest first; {AS_STORED}", limit=MOST_LINES),
     )
 
 
 def fund_changes(edition: Edition, places: Sequence[Place]) -> Table | None:
     """The newest changes of one fund; None where none was seen."""
-    caption = "Changes, newest first; values as the contracts store them"
+    caption = f"Changes, newest first; {AS_STORED}"
     return newest_changes(edition, places, caption, limit=MOST_OF_FUND, of="")
 
 
 def last_changes(edition: Edition, limit: int) -> Table | None:
     """The newest of all funds, kept for the home page while nothing in them changes."""
-    caption = "Owners, implementations and parameters"
+    caption = f"Owners, implementations and parameters; {AS_STORED}"
     make = partial(newest_changes, edition, edition.places, caption, limit=limit)
     return edition.latest.others.made_of("newest changes", (limit, edition.told_of_facts), make)
 
@@ -196,15 +195,15 @@ def _line(  # One line of columns each.
         kind=kind_words(place.chain.kind),
         what=subject_of(row),
         market=markets.get(row.market or "", neat(shorten(row.market or ""), LONGEST_NAME)),
-        before=_said(before),
-        after=_said(value_of(row)),
+        before=_said(before, row),
+        after=_said(value_of(row), row),
         evidence=evidence_text(row, place.chain),
         evidence_href=evidence_href(row, place.chain),
     )
 
 
-def _said(value: str) -> str:
-    return "nobody" if value == NOBODY else neat(value) or NOT_KNOWN
+def _said(value: str, row: ChangeRow) -> str:
+    return "nobody" if value == NOBODY else neat(format_setting(value, row.detail or {})) or NOT_KNOWN
 
 
 def changes_json(edition: Edition) -> Json:

@@ -164,7 +164,8 @@ class MorphoBlue:
 
     def _fee_set(self, log: Log) -> Sequence[FactDraft]:
         market, fee = SET_FEE.values(log)
-        return (FactDraft(Role.PARAM, market=market, detail={"name": "fee", "value": str(fee)}),)
+        detail = {"name": "fee", "value": str(fee), "unit": "fraction", "decimals": 18}
+        return (FactDraft(Role.PARAM, market=market, detail=detail),)
 
     def _owner_set(self, log: Log) -> Sequence[FactDraft]:
         (owner,) = OWNER_SET.values(log)

@@ -9,6 +9,7 @@ liquidation emits PositionChanged itself. Makers only show in LiquidityChanged.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -61,6 +62,9 @@ REQUIRED = {"insurance_fund", "vault", "clearing_house", "account_balance", "mar
 OPTIONAL = frozenset({"clearing_house_config", "collateral_manager", "order_book", "exchange"})
 MARKET_STATES = ("open", "paused", "closed")
 PROTOCOL_DECIMALS = 18
+NO_UNIT: Mapping[str, Any] = {}
+RATIO: Mapping[str, Any] = {"unit": "fraction", "decimals": 6}
+"""Perp's uint24 ratios: 1e6 is the whole."""
 MARGIN_CALL = "getMarginRequirementForLiquidation"
 
 Handler = Callable[[Log], Sequence[FactDraft]]
@@ -84,6 +88,7 @@ class PerpV2Curie:
         fund.check_contracts(REQUIRED, OPTIONAL)
         settlement = fund.balance()
         self.token, self.decimals = settlement.address, settlement.decimals
+        self.money = {"unit": settlement.symbol, "decimals": self.decimals}
         self.scale = 10 ** (PROTOCOL_DECIMALS - self.decimals)
         self.contracts = fund.contracts
         self.fund, self.vault = fund.contract("insurance_fund"), fund.contract("vault")
@@ -105,16 +110,17 @@ class PerpV2Curie:
               ("clearing_house", "order_book", "exchange")),  # Earlier versions emitted it elsewhere.
             (self.fund, REPAID, self._repaid),
             (self.fund, FEE_DISTRIBUTED, self._fee_distributed),
-            (self.fund, THRESHOLD_CHANGED, self._param(THRESHOLD_CHANGED, "distribution_threshold")),
+            (self.fund, THRESHOLD_CHANGED,
+             self._param(THRESHOLD_CHANGED, "distribution_threshold", self.money)),
             (self.fund, BENEFICIARY_CHANGED, self._param(BENEFICIARY_CHANGED, "surplus_beneficiary")),
             (self.fund, OWNERSHIP_TRANSFERRED, self._owner_changed),
             (contract["market_registry"], POOL_ADDED, self._pool_added),
             (contract["market_registry"], FUND_FEE_RATIO_CHANGED, self._market_param("insurance_fund_fee_ratio")),
             (contract["market_registry"], FEE_RATIO_CHANGED, self._market_param("fee_ratio")),
             (contract.get("clearing_house_config"), PENALTY_RATIO_CHANGED,
-             self._param(PENALTY_RATIO_CHANGED, "liquidation_penalty_ratio")),
+             self._param(PENALTY_RATIO_CHANGED, "liquidation_penalty_ratio", RATIO)),
             (contract.get("collateral_manager"), COLLATERAL_FEE_RATIO_CHANGED,
-             self._param(COLLATERAL_FEE_RATIO_CHANGED, "collateral_liquidation_fee_ratio")),
+             self._param(COLLATERAL_FEE_RATIO_CHANGED, "collateral_liquidation_fee_ratio", RATIO)),
             *((token, STATUS_UPDATED, self._status_updated) for token in sorted(self.base_tokens)),
             (self.token, TRANSFER, self._transfer),
         ]  # fmt: skip
@@ -222,10 +228,10 @@ class PerpV2Curie:
         detail = {"event": "FeeDistributed", "capacity": str(capacity), "free": str(free), "threshold": str(threshold)}
         return (FactDraft(Role.ACCOUNTING, surplus, self.token, detail=detail),)
 
-    def _param(self, event: Event, name: str) -> Handler:
+    def _param(self, event: Event, name: str, unit: Mapping[str, Any] = NO_UNIT) -> Handler:
         def changed(log: Log) -> Sequence[FactDraft]:
             (value,) = event.values(log)
-            return (FactDraft(Role.PARAM, detail={"name": name, "value": str(value)}),)
+            return (FactDraft(Role.PARAM, detail={"name": name, "value": str(value), **unit}),)
 
         return changed
 
@@ -234,7 +240,8 @@ class PerpV2Curie:
 
         def changed(log: Log) -> Sequence[FactDraft]:
             market, ratio = event.values(log)
-            return (FactDraft(Role.PARAM, market=market, detail={"name": name, "value": str(ratio)}),)
+            detail = {"name": name, "value": str(ratio), **RATIO}
+            return (FactDraft(Role.PARAM, market=market, detail=detail),)
 
         return changed
 

@@ -161,6 +161,11 @@ def test_the_market_is_named_by_its_symbol_where_it_is_known() -> None:
 def test_the_value_before_is_given_where_it_is_known() -> None:
     (parameter,) = name(make_row(Role.PARAM, detail={"name": "fee_ratio", "value": "300"}))
     assert tell([replace(parameter, before="100")]).changes == (Change("Fee ratio", "100", "300"),)
+    detail = {"name": "fee_ratio", "value": "300", "unit": "fraction", "decimals": 6}
+    (ratio,) = name(make_row(Role.PARAM, detail=detail))
+    message = tell([replace(ratio, before="1000")])
+    assert [(plain(one.before), plain(one.after)) for one in message.changes] == [("0.1 %", "0.03 %")]
+    assert ": fee ratio is now 0.03 %, at" in plain(message.sentence)
     (owner,) = name(
         make_row(Role.CONTROL, account=ADDRESS, detail={"event": "OwnershipTransferred", "before": "0x" + "cd" * 20})
     )

@@ -10,10 +10,12 @@ from ledger.numbers import (
     Rounding,
     finite,
     format_amount,
+    format_days,
     format_exact,
     format_exact_value,
     format_fraction,
     format_ratio,
+    format_setting,
     format_usd,
     format_value,
     scale,
@@ -82,6 +84,42 @@ def test_an_unknown_unit_is_an_asset() -> None:
 )
 def test_times_and_rates_are_told_as_people_say_them(value: str, unit: str, text: str) -> None:
     assert format_value(Decimal(value), unit) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "detail", "text"),
+    [
+        ("600100000000", {"unit": "USDC", "decimals": 6}, f"600,100{SPACE}USDC"),
+        ("600100000001", {"unit": "USDC", "decimals": 6}, f"600,100.000001{SPACE}USDC"),
+        ("1000", {"unit": "fraction", "decimals": 6}, f"0.1{SPACE}%"),
+        ("1", {"unit": "fraction", "decimals": 18}, f"0.0000000000000001{SPACE}%"),
+        ("-5", {"unit": "fraction", "decimals": 1}, f"−50{SPACE}%"),
+        (str(2**256 - 1), {"unit": "fraction", "decimals": 0}, f"{100 * (2**256 - 1):,}{SPACE}%"),
+        ("1000", {}, "1000"),
+        ("1000", {"unit": "USDC"}, "1000"),
+        ("1000", {"unit": 7, "decimals": "6"}, "1000"),
+        ("paused", {"unit": "USDC", "decimals": 6}, "paused"),
+        ("", {"unit": "USDC", "decimals": 6}, ""),
+        ("1" * 79, {"unit": "USDC", "decimals": 6}, "1" * 79),
+    ],
+)
+def test_a_parameter_is_told_by_its_unit_with_every_digit(value: str, detail: dict[str, object], text: str) -> None:
+    assert format_setting(value, detail) == text
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "text"),
+    [
+        ("2021-05-19", "2021-05-19", "19 May 2021"),
+        ("2021-05-19", "2021-05-20", "19–20 May 2021"),
+        ("2021-05-31", "2021-06-01", "31 May 2021 – 1 Jun 2021"),
+        ("2021-12-31", "2022-01-01", "31 Dec 2021 – 1 Jan 2022"),
+        ("", "2021-05-19", "19 May 2021"),
+        ("soon", "later", "later"),
+    ],
+)
+def test_days_are_told_from_the_first_to_the_last(first: str, last: str, text: str) -> None:
+    assert format_days(first, last) == text
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), None, "NaN", "x", True, Decimal("sNaN")])

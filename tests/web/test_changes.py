@@ -33,6 +33,16 @@ def test_a_parameter_was_before_what_the_last_fact_about_it_set(new_ledger: Engi
     ]
 
 
+def test_a_parameter_with_a_unit_is_told_by_it_and_stays_as_stored_in_the_json(new_ledger: Engine) -> None:
+    with witnessing(new_ledger) as witness:
+        for place, value in enumerate(("600100000000", "5000000000000")):
+            detail = {"name": "distribution_threshold", "value": value, "unit": "USDC", "decimals": 6}
+            witness.tell(NOON + place * MINUTE, Role.PARAM, detail=detail)
+    assert changes(new_ledger)[0] == ("Distribution threshold", "600,100 USDC", "5,000,000 USDC")
+    told = reader_of(new_ledger).get("/changes.json").json()["changes"][0]
+    assert (told["before"], told["after"], told["detail"]["unit"]) == ("600100000000", "5000000000000", "USDC")
+
+
 def test_a_market_that_was_open_is_paused_and_closed(new_ledger: Engine) -> None:
     with witnessing(new_ledger) as witness:
         for place, state in enumerate(("open", "paused", "closed")):

@@ -6,10 +6,13 @@ import pytest
 from indexer.adapter import AdapterError, FactDraft, Known, Log
 from indexer.adapters.perp_v2_curie import (
     BAD_DEBT_SETTLED,
+    BENEFICIARY_CHANGED,
     COLLATERAL_LIQUIDATED,
     DEPOSITED,
     FEE_DISTRIBUTED,
+    FEE_RATIO_CHANGED,
     LIQUIDITY_CHANGED,
+    PENALTY_RATIO_CHANGED,
     PNL_REALIZED,
     POOL_ADDED,
     POSITION_CHANGED,
@@ -17,6 +20,7 @@ from indexer.adapters.perp_v2_curie import (
     POSITION_LIQUIDATED,
     REPAID,
     STATUS_UPDATED,
+    THRESHOLD_CHANGED,
     TRANSFER,
     WITHDRAWN,
     PerpV2Curie,
@@ -26,6 +30,7 @@ from indexer.registry import FUNDS
 from indexer.scan.filters import matching
 from indexer.specs import FundSpec, load_fund_file
 from ledger.kinds import FLOW_SIGN, Contribution, ReadingName, Role, Side
+from ledger.numbers import format_setting
 from tests.indexer.emitting import account, log_of
 
 TRADER, KEEPER, DAO, OTHER = account(0xA1), account(0xA2), account(0xA3), account(0xA4)
@@ -105,6 +110,19 @@ def test_profit_is_floored_also_below_zero(adapter: PerpV2Curie, fund: FundSpec)
     ]
     assert flows(decoded(adapter, realized(adapter, fund, -1))) == [(Role.WITHDRAWAL, None, 1)]
     assert decoded(adapter, realized(adapter, fund, 999_999_999_999)) == []
+
+
+def test_parameters_name_the_unit_in_which_the_contract_stores_them(adapter: PerpV2Curie, fund: FundSpec) -> None:
+    facts = decoded(
+        adapter,
+        log_of(THRESHOLD_CHANGED, adapter.fund, 600_100 * USD, index=0),
+        log_of(PENALTY_RATIO_CHANGED, fund.contract("clearing_house_config"), 25_000, index=1),
+        log_of(FEE_RATIO_CHANGED, fund.contract("market_registry"), OTHER, 1_000, index=2),
+        log_of(BENEFICIARY_CHANGED, adapter.fund, DAO, index=3),
+    )
+    told = [(f.detail or {}) for f in facts]
+    said = [format_setting(one["value"], one).replace("\N{NO-BREAK SPACE}", " ") for one in told]
+    assert said == ["600,100 USDC.e", "2.5 %", "0.1 %", DAO]
 
 
 def test_repaying_the_vault_changes_nothing(adapter: PerpV2Curie) -> None:

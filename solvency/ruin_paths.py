@@ -229,7 +229,7 @@ def _find_ruin_days(times: Floats, totals: Floats, *, cushion: float, inflow: fl
 def _estimate(days: float, hits: int, paths: int, n_events: int | None) -> HorizonDepletion:
     """Turn k of N depleted paths into a probability with its interval and standard error."""
     if hits == 0:
-        words, bound = f"< {_UPWARDS.divide(3, paths):f}", min(1.0, 3 / paths)
+        words, bound = f"< {_UPWARDS.divide(300, paths):f} %", min(1.0, 3 / paths)
         none = Quantity(None, "fraction", words=words, n_obs=paths, n_events=n_events, ci_low=0.0, ci_high=bound)
         return HorizonDepletion(days, none, None)
     share = hits / paths

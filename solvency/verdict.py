@@ -29,6 +29,7 @@ from solvency.status import (
     grade_past_shortfall,
     grade_runway,
     grade_uncovered,
+    grade_worst_week,
     is_depleted,
     publish_bands,
 )
@@ -55,6 +56,8 @@ class Verdict:
     raw: Band | None
     decision: Decision
     bands: dict[str, int | None]
+    graded: dict[str, Quantity]
+    """The number each band was made of: the lowest usable value of 7 days or an interval's end went into it."""
     reasons: dict[str, str]
 
 
@@ -71,7 +74,7 @@ class Evidence:
 def judge(day: Day, evidence: Evidence) -> Verdict:
     """Grade a day by the rules of its kind; Depleted is a fact and comes before everything else."""
     if day.kind == FundKind.NO_FUND or day.unverified:
-        return Verdict(None, Decision(None, None, ()), {}, {})
+        return Verdict(None, Decision(None, None, ()), {}, {}, {})
     graded, numbers = _grade(day, evidence)
     required = _find_required(day, evidence.record)
     # Only what is required is graded, so that leaving out a number can never better a band.
@@ -83,7 +86,8 @@ def judge(day: Day, evidence: Evidence) -> Verdict:
     raw = decision.grade if day.kind != FundKind.RESERVE else None
     if is_depleted(_find_balance(day), unresolved, day.money.usable):
         raw = Band.DEPLETED
-    return Verdict(raw, decision, {name: bands[name] for name in sorted(bands)}, reasons)
+    graded_on = {name: numbers[name] for name in sorted(bands)}
+    return Verdict(raw, decision, {name: bands[name] for name in graded_on}, graded_on, reasons)
 
 
 def _explain(day: Day, name: str, number: Quantity) -> str:
@@ -121,7 +125,9 @@ def _grade(day: Day, evidence: Evidence) -> tuple[dict[str, int | None], dict[st
         bands["gap_survived"] = grade_gap(risk.gap_for_band)
         n_episodes = len(record.episodes) or (1 if day.walk.losses else 0)
         past = grade_past_shortfall(week, n_episodes=n_episodes, observed_days=day.observed_days)
-        bands["past_shortfall"] = None if day.never_booked else past
+        past = bands["past_shortfall"] = None if day.never_booked else past
+        if past is not None and past != grade_worst_week(week):
+            numbers["past_shortfall"] = Quantity(float(day.observed_days), "observed days")
         bands["uncovered"] = grade_uncovered(record.uncovered_year, record.uncovered_month)
         numbers["cover_2"], bands["cover_2"] = risk.cover_2, grade_cover(risk.cover_2, risk.cover_1)
     if outlook is not None:
@@ -175,12 +181,18 @@ def _describe(verdict: Verdict) -> dict[str, Any]:
     best = verdict.decision.at_best
     return {
         "bands": verdict.bands,
+        "graded": {name: _describe_number(number) for name, number in verdict.graded.items()},
         "cut_points": cuts,
         "cut_points_version": CUT_POINTS_VERSION,
         "missing": list(verdict.decision.missing),
         "reasons": verdict.reasons,
         "at_best": None if best is None else int(best),
     }
+
+
+def _describe_number(number: Quantity) -> dict[str, Any]:
+    value = None if number.value is None else round(number.value, 6)
+    return {"value": value, "unit": number.unit, "words": number.words}
 
 
 def _name_status(day: Day, verdict: Verdict, band: int | None) -> tuple[Status, str]:

@@ -48,7 +48,7 @@ METRICS: dict[str, Entry] = {
     ),
     "coverage": Entry("Coverage", "Usable value divided by the reference loss.", DOWN, _BALANCE),
     "reference_loss": Entry("Reference loss", "The loss that coverage is held against: the harder of two.", UP),
-    "worst_1d": Entry("Worst day", "Largest sum of gross shortfalls within 24 hours.", UP, _COUNTERS),
+    "worst_1d": Entry("Worst 24 hours", "Largest sum of gross shortfalls within 24 hours.", UP, _COUNTERS),
     "worst_7d": Entry("Worst 7 days", "Largest sum of gross shortfalls within 7 days.", UP, _COUNTERS),
     "worst_30d": Entry("Worst 30 days", "Largest sum of gross shortfalls within 30 days.", UP, _COUNTERS),
     "worst_7d_scaled": Entry(

@@ -16,7 +16,7 @@ from web.frames import frame
 from web.names import neat_symbol
 from web.picking import LONGEST_SLUG, Groups, find_places, group_places, place_title, quoted
 from web.segments import source_text
-from web.severity import worst_day
+from web.severity import worst_days
 from web.words import NOT_COMPUTED
 
 MOST = 4
@@ -188,7 +188,7 @@ ROWS: Mapping[str, Callable[[Figures], ComparedCell]] = {
     "Reference loss": _number("reference_loss", _loss_words),
     "Open interest or borrows": _number("exposure"),
     "Gap survived": _number("gap_survived"),
-    "Worst day of shortfalls": _number("worst_1d", worst_day),
+    "Worst 24 hours of shortfalls": _number("worst_1d", worst_days),
     "What it holds": _composition,
     "Who pays, in order": _layers,
     "As of": _as_of,

@@ -66,7 +66,7 @@ COLUMNS = (
     Column("coverage", "Coverage", is_number=True, first=ASCENDING, rank=_by("coverage")),
     Column("loss", "Reference loss", is_number=True, rank=_by("reference_loss")),
     Column("exposure", "Open interest or borrows", is_number=True, rank=_by("exposure")),
-    Column("worst", "Worst day of shortfalls", is_number=True, rank=_by("worst_1d")),
+    Column("worst", "Worst 24 hours of shortfalls", is_number=True, rank=_by("worst_1d")),
     Column("spark", "90 days"),
     Column("as_of", "As of", rank=_time),
 )

@@ -32,7 +32,7 @@ from web.filters import (
     table_heads,
 )
 from web.frames import frame
-from web.severity import worst_day, worst_first
+from web.severity import worst_days, worst_first
 from web.sparks import spark
 from web.templating import macro
 from web.words import PURPOSE
@@ -178,7 +178,7 @@ def _row(entry: Entry, line: Spark | None, *, is_one_of_many: bool) -> HomeRow:
         reference_loss=figures("reference_loss"),
         exposure=figures("exposure"),
         worst=worst,
-        worst_day=worst_day(figures, worst),
+        worst_days=worst_days(figures, worst),
         spark=line,
         spark_reason=_no_spark(place),
         as_of_day=format_date(metric.as_of_time) if metric else "never",

@@ -8,23 +8,23 @@ from typing import Annotated, Any
 from ledger.kinds import FundKind, Role
 from ledger.latest import Number
 from ledger.layers import Behind, after_fund, has_fund
-from ledger.numbers import Rounding, finite, format_usd, format_value, scale
+from ledger.numbers import Rounding, finite, format_usd, scale
 from ledger.pages import EventRow, Place, balance_series, list_events, market_details
-from ledger.words import plain
 from web.absences import no_balance, no_composition, no_flows, no_liquidations, no_losses
+from web.bands import band_table, decided_by
 from web.bundle import bundle_path
 from web.charts import BalanceLine, Marker, chart_balance, look_closer, reference_in_asset
-from web.contexts import Cell, Chart, Choice, SegmentPart, Table
+from web.contexts import Chart, Choice, SegmentPart, Table
 from web.details import detail_of, rows_of, table_of
 from web.drawings import Drawings, segment_drawings
 from web.edition import Edition
 from web.evidence import LOSS_ROLES, event_lines
-from web.figures import Figures, band_word
+from web.figures import Figures
 from web.flows import FLOW_ROLES, flow_table
 from web.frames import static_path
 from web.losses import liquidation_tables, loss_table, market_losses
 from web.ranges import cut_line, range_choices
-from web.severity import worst_day
+from web.severity import worst_days
 from web.sources import polling_table
 from web.words import Answer, answer_sentence
 
@@ -151,6 +151,7 @@ def segment_answer(figures: Figures, behind: Behind) -> Answer:
     return Answer(
         badge=figures.badge(),
         reason=figures.status_reason(),
+        decided_by=decided_by(figures),
         balance=figures("gross_balance"),
         usable=figures("usable_value"),
         coverage=figures("coverage"),
@@ -159,7 +160,7 @@ def segment_answer(figures: Figures, behind: Behind) -> Answer:
         gap=figures("gap_survived"),
         is_capped=bool(_cap_note(figures.metric("gap_survived"))),
         worst=worst,
-        worst_day=worst_day(figures, worst),
+        worst_days=worst_days(figures, worst),
         socialised=figures("socialised_total"),
         next_layers=behind.layers,
         losers=behind.losers,
@@ -169,48 +170,6 @@ def segment_answer(figures: Figures, behind: Behind) -> Answer:
 def source_text(loss: Number | None) -> str:
     """What the reference loss is, in the words stored with it."""
     return "" if loss is None else str(loss.text or detail_of(loss).get("source") or "")
-
-
-BAND_METRICS = {
-    "gap_survived": "gap_survived",
-    "past_shortfall": "coverage_worst_7d",
-    "runway": "runway",
-    "uncovered": "uncovered_loss_365d",
-    "expected_shortfall": "coverage_expected_shortfall",
-    "cover_2": "coverage_cover_2",
-    "depletion_90d": "depletion_90d",
-}
-"""The number that each graded metric of the status looks at."""
-
-
-def band_table(figures: Figures) -> Table | None:
-    """What the status rests on: each graded metric with its number, its band and our cut points."""
-    detail = detail_of(figures.metric("status_raw")) or detail_of(figures.metric("status"))
-    bands, cuts = detail.get("bands"), detail.get("cut_points")
-    if not isinstance(bands, Mapping) or not bands:
-        return None
-    rows = tuple(_band_row(figures, str(name), band, cuts) for name, band in bands.items())
-    heads = (Cell("Graded"), Cell("Value", is_number=True), Cell("Band"), Cell("Our cut points"))
-    return Table("Each graded metric; the worst of them is the band", heads, rows)
-
-
-def _band_row(figures: Figures, name: str, band: object, cuts: object) -> tuple[Cell, ...]:
-    shown = figures(BAND_METRICS.get(name, name))
-    title = shown.title if name in BAND_METRICS else plain(name).capitalize()
-    value = Cell(shown.text, href=shown.href, is_number=True)
-    grade = Cell(f"unknown: {shown.reason or 'see the number'}" if band is None else band_word(band))
-    own = cuts.get({"past_shortfall": "worst_7d_coverage"}.get(name, name)) if isinstance(cuts, Mapping) else None
-    return Cell(title), value, grade, Cell(cut_words(own) if isinstance(own, Mapping) else "stated in the methodology")
-
-
-def cut_words(cut: Mapping[str, Any]) -> str:
-    """Ample from 30 %, Covered from 20 %, Thin from 10 %; "up to" where less is better."""
-    found, word = [], "up to" if cut.get("is_smaller_better") else "from"
-    for name in ("ample", "covered", "thin"):
-        value = finite(cut.get(name))
-        if value is not None:
-            found.append(f"{band_word(name)} {word} {format_value(value, str(cut.get('unit', '')))}")
-    return ", ".join(found)
 
 
 def _chart(

@@ -1,9 +1,9 @@
-"""Which segment stands first: the worst one, and when its worst day was."""
+"""Which segment stands first: the worst one, and when its worst 24 hours were."""
 
 from collections.abc import Sequence
 
 from ledger.kinds import Status
-from ledger.numbers import finite, format_day
+from ledger.numbers import finite, format_days
 from ledger.pages import Place
 from web.contexts import Figure
 from web.details import detail_of
@@ -23,10 +23,11 @@ def _rank(figures: Figures, place: Place) -> tuple[int, float, str]:
     return SEVERITY.index(Status(figures.badge().key)), -float(size or 0), place.segment.slug
 
 
-def worst_day(figures: Figures, worst: Figure) -> str:
-    """The date of the worst day, from its evidence; empty where it is unknown or nothing was lost."""
+def worst_days(figures: Figures, worst: Figure) -> str:
+    """The dates of the worst 24 hours, from their evidence; empty where they are unknown or nothing was lost."""
     metric = figures.metric(worst.name)
     if metric is None or not worst.is_known or not finite(metric.value):
         return ""
-    found = detail_of(metric).get("to") or detail_of(metric).get("from")
-    return format_day(str(found)[:10]) if found else ""
+    detail = detail_of(metric)
+    last = detail.get("to") or detail.get("from")
+    return format_days(str(detail.get("from") or last)[:10], str(last)[:10]) if last else ""

@@ -36,6 +36,8 @@ class Answer:
 
     badge: Badge
     reason: str
+    decided_by: str
+    """What made the band, as a sentence without its full stop; may be empty."""
     balance: Figure
     usable: Figure
     coverage: Figure
@@ -45,7 +47,7 @@ class Answer:
     is_capped: bool
     """True where markets have caps of their own, which may bind before the fund is empty."""
     worst: Figure
-    worst_day: str
+    worst_days: str
     socialised: Figure
     next_layers: str
     """What stands behind the fund, in order; without a fund the layer that loses."""
@@ -121,11 +123,13 @@ def _compared(answer: Answer) -> str:
             f"The fund could pay {_amount(answer.usable)}, {answer.coverage.text} "
             f"the reference loss of {answer.reference_loss.text}{source}."
         )
+    if answer.decided_by:
+        text += f" {answer.decided_by}."
     if answer.gap.is_known:
         text += f" It could pay for an instant move of all prices by {answer.gap.text} in either direction"
         text += ", since each market's payments are capped." if answer.is_capped else "."
-    if answer.worst.is_known and answer.worst_day:
-        text += f" Its worst day of shortfalls so far cost {answer.worst.text}, on {answer.worst_day}."
+    if answer.worst.is_known and answer.worst_days:
+        text += f" Its worst 24 hours of shortfalls so far cost {answer.worst.text}, on {answer.worst_days}."
     return text
 
 

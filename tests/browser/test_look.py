@@ -23,7 +23,7 @@ from web.site import create_site
 STATUSES = ("depleted", "short", "thin", "covered", "ample")
 FUND = "/funds/fund-0"
 DRY = {
-    "depletion_30d": (None, "fraction", "< 0.00015", "partial", "no tail is fitted"),
+    "depletion_30d": (None, "fraction", "< 0.015 %", "partial", "no tail is fitted"),
     "depletion_90d": ("0.0105", "fraction"),
     "depletion_365d": ("0.61835", "fraction"),
     "size_band": ("63264.14", "usd"),

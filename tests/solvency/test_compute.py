@@ -69,6 +69,11 @@ def test_a_fund_without_shortfalls_is_covered_by_stress_alone_and_graded_by_its_
         "runway": 0,
         "uncovered": 0,
     }
+    # What each band was made of: no loss fills no window, so observed days were graded.
+    graded = {name: (looked["value"], looked["unit"]) for name, looked in status.detail["graded"].items()}
+    assert graded["past_shortfall"] == (99.0, "observed days")
+    assert (graded["cover_2"], graded["gap_survived"]) == ((1.0, "ratio"), (0.45, "fraction"))
+    assert status.detail["graded"]["runway"]["words"] == "not shrinking"
     assert find_metric(engine, "gap_survived", 98).value == Decimal("0.45")
     coverage = find_metric(engine, "coverage", 98)
     assert (coverage.value, coverage.text) == (None, "no modelled loss")

@@ -70,6 +70,11 @@ def test_the_band_looks_at_the_upper_end_and_the_page_at_the_middle(record: Engi
     assert isinstance(bands, dict)
     assert bands["expected_shortfall"] == 0
     assert bands["depletion_90d"] == 0
+    graded = detail_of(find_metric(record, "status_raw", 99))["graded"]
+    assert isinstance(graded, dict)
+    assert graded["expected_shortfall"]["value"] == pytest.approx(600_000 / upper.ci_high, abs=1e-4)
+    chance = find_metric(record, "depletion_90d", 99)
+    assert graded["depletion_90d"]["value"] == pytest.approx(chance.ci_high)
 
 
 def test_before_ninety_days_tail_and_depletion_are_unknown_and_not_required(record: Engine) -> None:
@@ -84,7 +89,7 @@ def test_before_ninety_days_tail_and_depletion_are_unknown_and_not_required(reco
 
 def test_a_fund_that_five_losses_cannot_touch_is_hardly_ever_depleted(record: Engine) -> None:
     chance = find_metric(record, "depletion_90d", 99)
-    assert chance.text == "< 0.00015" or (chance.value is not None and chance.value < Decimal("0.01"))
+    assert chance.text == "< 0.015 %" or (chance.value is not None and chance.value < Decimal("0.01"))
     assert chance.ci_high is not None
     detail = detail_of(chance)
     assert (detail["episodes"], detail["paths"], detail["tail"]) == (5, 20_000, "record alone")

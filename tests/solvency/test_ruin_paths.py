@@ -156,12 +156,12 @@ def test_an_outflow_empties_a_reserve_between_claims() -> None:
 
 def test_none_of_n_paths_is_below_three_in_n_and_never_zero() -> None:
     found = simulate(1e6, paths=20_000).horizons[1]
-    assert (found.probability.value, found.probability.words) == (None, "< 0.00015")
+    assert (found.probability.value, found.probability.words) == (None, "< 0.015 %")
     assert (found.probability.ci_low, found.probability.ci_high) == (0.0, 3 / 20_000)
     assert found.probability.is_known
     assert found.standard_error is None
-    assert simulate(1e6, paths=13_000).horizons[0].probability.words == "< 0.00024"  # .000231, rounded up.
-    assert simulate(1e6, paths=1_000_000, horizons=[0.01]).horizons[0].probability.words == "< 0.000003"
+    assert simulate(1e6, paths=13_000).horizons[0].probability.words == "< 0.024 %"  # .0231, rounded up.
+    assert simulate(1e6, paths=1_000_000, horizons=[0.01]).horizons[0].probability.words == "< 0.0003 %"
 
 
 def test_every_path_depleted_leaves_a_lower_bound_below_one() -> None:

@@ -27,6 +27,7 @@ UNKNOWN = figure("unknown", "a price is missing", "unknown")
 ANSWER = Answer(
     badge=badge("thin"),
     reason="",
+    decided_by="What makes it Thin: runway (278 days)",
     balance=figure("514,874 USDC"),
     usable=figure("$512,300"),
     coverage=figure("1.42×"),
@@ -35,7 +36,7 @@ ANSWER = Answer(
     gap=figure("23 %"),
     is_capped=False,
     worst=figure("$118,202"),
-    worst_day="19 May 2021",
+    worst_days="19 May 2021",
     socialised=figure("$42"),
     next_layers="Voluntary top-up, then winners and lenders",
     losers="Traders on the winning side",
@@ -53,8 +54,9 @@ def test_every_status_kind_and_source_has_words() -> None:
 def test_a_fund_that_compares_says_with_what() -> None:
     assert answer_sentence(ANSWER) == (
         "The fund could pay $512,300, 1.42× the reference loss of $360,442 (worst 7 days, scaled). "
+        "What makes it Thin: runway (278 days). "
         "It could pay for an instant move of all prices by 23 % in either direction. "
-        "Its worst day of shortfalls so far cost $118,202, on 19 May 2021."
+        "Its worst 24 hours of shortfalls so far cost $118,202, on 19 May 2021."
     )
 
 

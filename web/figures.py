@@ -1,5 +1,6 @@
 """One metric row as the figure pages print: text, all digits, block and time, quality with its reason."""
 
+import re
 from decimal import Decimal
 from functools import cached_property, partial
 
@@ -31,6 +32,7 @@ OWN_UNITS = frozenset({"gross_balance"})
 """Metrics in a fund's own token, whose symbol is their unit."""
 HUGE = 18
 """Power of ten from which a number is shown by it."""
+DIGITS = re.compile("([0-9]+)")
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 BOUND_WORDS = ("at least", "lower bound")
 FUND_METRICS = frozenset(
@@ -72,9 +74,9 @@ class Figures:
         return Figure(name, describe(name).title, word, word, "", "", UNKNOWN, reason, "", "")
 
     def all(self) -> tuple[Figure, ...]:
-        """Every metric that was computed, by title."""
+        """Every metric that was computed, by title; 30 days before 365."""
         found = [figure(metric, self.place) for metric in self.metrics.values()]
-        return tuple(sorted(found, key=lambda one: one.title))
+        return tuple(sorted(found, key=lambda one: _in_order(one.title)))
 
     def metric(self, name: str) -> Number | None:
         """The row itself, for its detail."""
@@ -133,6 +135,11 @@ class Figures:
         """Block and time of the segment's numbers; empty before any."""
         metric = next(iter(self.metrics.values()), None)
         return as_of_words(metric, self.place) if metric else ""
+
+
+def _in_order(title: str) -> list[str | int]:
+    """Words as words and numbers as numbers; they take turns, so that like meets like."""
+    return [int(part) if at % 2 else part for at, part in enumerate(DIGITS.split(title))]
 
 
 def figures_of(edition: Edition, place: Place) -> Figures:

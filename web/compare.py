@@ -154,7 +154,7 @@ def _composition(figures: Figures) -> ComparedCell:
 def _asset(row: Mapping[str, Any]) -> tuple[str, ...]:
     quantity, counted = finite(row.get("qty")), finite(row.get("counted"))
     symbol = neat_symbol(str(row.get("symbol", "")))
-    held = format_amount(quantity, symbol) if quantity is not None else f"{symbol}: unknown"
+    held = format_amount(quantity, symbol, Rounding.DOWN) if quantity is not None else f"{symbol}: unknown"
     cuts = [(word, finite(row.get(key))) for word, key in CUTS]
     told = ", ".join(f"{word} {'unknown' if value is None else format_fraction(value)}" for word, value in cuts)
     counts = "unknown" if counted is None else format_usd(counted, Rounding.DOWN)

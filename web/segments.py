@@ -50,6 +50,7 @@ class DrawnPart(SegmentPart):
     """A segment's part of the page with what is drawn of it."""
 
     ranges: Annotated[tuple[Choice, ...], "how much of its record the chart can show; empty: all of it only"]
+    segment: Annotated[str, "its slug, by which /stress computes another move"]
     drawings: Annotated[Drawings, "stress, flows, chance of running dry"]
     closer: Annotated[Closer | None, "the balance chart to zoom into; None where there is no chart"]
 
@@ -102,6 +103,7 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool, days: str = "
         figures=figures.all(),
         drawings=segment_drawings(figures, flow_facts),
         ranges=ranges,
+        segment=place.segment.slug,
         closer=_closer(place, ranges) if chart else None,
     )
 

@@ -82,7 +82,7 @@ def stress_page(edition: Edition) -> StressPage:
 
 def stress_asked(edition: Edition, query: Sequence[tuple[str, str]]) -> tuple[StressPage, int]:
     """The page of a question (fund, shock in per cent), and its status code: 400 for a move that is none, 404 for a
-    segment that is not there."""
+    segment that is not there. Without a move the form with that segment chosen."""
     asked = dict(reversed(query))
     slug, typed = asked.get("fund", ""), asked.get("shock", "")
     places = find_places(edition, slug) if len(slug) <= LONGEST_SLUG else []
@@ -95,6 +95,8 @@ def stress_asked(edition: Edition, query: Sequence[tuple[str, str]]) -> tuple[St
     if len(places) > 1:
         several = (("fund", f"{quoted(slug)} has several segments, which do not pay for each other: choose one."),)
         return _page(edition, "", shown, mistakes=several), 400
+    if "shock" not in asked:
+        return _page(edition, places[0].segment.slug, f"{FIRST}"), 200
     move = read_move(typed)
     if move is None:
         wrong = f"{quoted(typed)} is no move: type a number from −{MAX_PERCENT} to {MAX_PERCENT} in steps of {STEP}."

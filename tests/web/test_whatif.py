@@ -293,7 +293,7 @@ def test_a_move_is_a_number_from_minus_50_to_50_in_half_steps(typed: str, move: 
     [
         ("shock=-20", 400, "Choose one of the segments"),
         ("fund=nobody&shock=-20", 404, "“nobody” is no fund or segment here"),
-        ("fund=perp-v2-large-simulated", 400, "“” is no move"),
+        ("fund=perp-v2-large-simulated&shock=", 400, "“” is no move"),
         ("fund=perp-v2-large-simulated&shock=60", 400, "“60” is no move: type a number from −50 to 50"),
         ("fund=perp-v2-large-simulated&shock=%3Cb%3E", 400, "“<b>” is no move"),
         ("fund=" + "x" * 5000 + "&shock=1", 404, "is no fund or segment here"),
@@ -313,6 +313,24 @@ def test_the_form_stands_without_a_question_and_offers_only_funds(reader: Reader
     assert 'value="-20"' in page
     assert page.count('type="radio"') == 6
     assert "morpho-simulated" not in page
+
+
+def test_a_fund_without_a_move_is_chosen_in_the_form_and_nothing_is_wrong_yet(reader: Reader) -> None:
+    answer = reader.get("/stress?fund=perp-v2-large-simulated")
+    assert answer.status_code == 200
+    assert 'role="alert"' not in answer.text
+    (chosen,) = re.findall(r'<input[^>]*type="radio"[^>]* checked[^>]*>', answer.text)
+    assert 'value="perp-v2-large-simulated"' in chosen
+    assert 'value="-20"' in answer.text
+
+
+def test_the_form_on_a_funds_page_asks_for_another_move_of_that_fund(bench: Bench) -> None:
+    site = bench.publish()
+    page = site.reader.get(f"/funds/{SLUG}").text
+    form = page[page.index('<form class="filters" method="get" action="/stress"') :]
+    fields = dict(re.findall(r'name="([^"]+)"[^>]* value="([^"]*)"', form[: form.index("</form>")]))
+    assert fields == {"fund": SLUG, "shock": "-20"}
+    assert "at −20 %" in site.ask(fields["shock"])
 
 
 # Last of its module: while its browser is open, no other test can have a loop of its own.

@@ -299,6 +299,7 @@ def _number(edition: Edition, place: Place, metric: Number) -> Json:
         "prices": [
             {
                 "asset": asset.symbol,
+                "asset_address": asset.address,
                 "feed": price.feed,
                 "block_number": price.block_number,
                 "block_hash": price.block_hash,

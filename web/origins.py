@@ -224,6 +224,7 @@ def _prices(edition: Edition, place: Place, metric: Number) -> Table | None:
         return None
     heads = (
         Cell("Asset"),
+        Cell("Token"),
         Cell("USD", is_number=True),
         Cell("Feed"),
         Cell("Block", is_number=True),
@@ -232,6 +233,7 @@ def _prices(edition: Edition, place: Place, metric: Number) -> Table | None:
     body = tuple(
         (
             Cell(asset.symbol),
+            Cell(neat(shorten(asset.address)), title=neat(asset.address)),  # Two may have one symbol.
             Cell(_price_text(price.answer_raw, price.decimals, price.error), is_number=True),
             Cell(shorten(price.feed), title=price.feed),
             Cell(str(price.block_number), is_number=True),

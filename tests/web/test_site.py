@@ -203,7 +203,7 @@ def test_a_platform_without_a_fund_is_not_graded_and_its_markets_have_names(page
     assert "Without a fund nothing is graded" in page
     assert "worst of the last three known daily bands" not in page
     log = pages["/funds/morpho-simulated"]
-    assert log[log.index("losses carried by users") :].count("<td>WETH / USDC</td>") == 2
+    assert log[log.index("losses carried by users") :].count(">WETH / USDC</td>") == 2
 
 
 def test_hundreds_of_liquidations_are_told_in_a_few_exact_lines(pages: dict[str, str], reader: Reader) -> None:
@@ -322,3 +322,15 @@ def test_a_fund_whose_chain_nobody_answers_has_its_source_down(pages: dict[str, 
     page = text_of(pages["/funds/hostile"])
     assert "source down" in page
     assert "no provider answered" in text_of(pages["/status"])
+
+
+def test_prices_of_two_tokens_with_one_symbol_are_told_apart(reader: Reader) -> None:
+    rows = reader.get("/funds/perp-v2-large-simulated/facts/usable_value.json").json()["segments"][0]["prices"]
+    assert rows
+    page = reader.get("/funds/perp-v2-large-simulated/facts/usable_value").text
+    table = " ".join(text_of(page[page.index("Prices at or before that block") :]).split())
+    for row in rows:
+        token = row["asset_address"]
+        assert f'title="{token}"' in page
+        assert f"{row['asset']} {token[:8]}…{token[-4:]}" in table
+    assert len({row["asset_address"] for row in rows}) == len(rows)

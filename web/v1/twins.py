@@ -141,6 +141,7 @@ class TwinPrice(BaseModel):
     """The price of an asset in USD."""
 
     asset: str = Field(description="Symbol of the asset; untrusted text.")
+    asset_address: str = Field(description="Its token or base-token address, or a venue's symbol: which asset it is.")
     feed: str = Field(description="Feed contract or venue field.")
     block_number: int = Field(description="Block it was read at.")
     block_hash: Hash = Field(description="Hash of that block.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ledger.counts import count_days
 from ledger.evidence import count_events
-from ledger.numbers import format_count
+from ledger.numbers import format_count, format_time
 from web.contexts import DocumentPage, Frame, Link
 from web.documents import MISSING, load_document, render_markdown
 from web.edition import Edition
@@ -105,7 +105,7 @@ def _sizes(edition: Edition) -> Mapping[str, str]:
 
 def edition_moment(edition: Edition) -> str:
     """The time of the newest number."""
-    return f"{edition.as_of[1]:%Y-%m-%d %H:%M} UTC" if edition.as_of else ""
+    return format_time(edition.as_of[1]) if edition.as_of else ""
 
 
 def _fund_files(edition: Edition, files: Sequence[str]) -> Iterable[Download]:

@@ -76,7 +76,7 @@ class Figures:
     def all(self) -> tuple[Figure, ...]:
         """Every metric that was computed, by title; 30 days before 365."""
         found = [figure(metric, self.place) for metric in self.metrics.values()]
-        return tuple(sorted(found, key=lambda one: _in_order(one.title)))
+        return tuple(sorted(found, key=lambda one: in_order(one.title)))
 
     def metric(self, name: str) -> Number | None:
         """The row itself, for its detail."""
@@ -137,7 +137,7 @@ class Figures:
         return as_of_words(metric, self.place) if metric else ""
 
 
-def _in_order(title: str) -> list[str | int]:
+def in_order(title: str) -> list[str | int]:
     """Words as words and numbers as numbers; they take turns, so that like meets like."""
     return [int(part) if at % 2 else part for at, part in enumerate(DIGITS.split(title))]
 

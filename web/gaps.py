@@ -20,7 +20,7 @@ from web.catalogue import describe
 from web.contexts import Cell, Frame, Link, Table
 from web.documents import load_document, render_markdown
 from web.edition import Edition
-from web.figures import FUND_METRICS, Figures
+from web.figures import FUND_METRICS, Figures, in_order
 from web.frames import frame
 from web.names import neat
 from web.picking import place_title
@@ -199,7 +199,7 @@ def unknown_reasons(edition: Edition, place: Place) -> dict[str, list[str]]:
     if not metrics:
         return {f"unknown: {neat(place.segment.status_reason) or NOT_COMPUTED}": ["Every number"]}
     found: dict[str, list[str]] = {}
-    for metric in sorted(metrics.values(), key=lambda one: describe(one.name).title):
+    for metric in sorted(metrics.values(), key=lambda one: in_order(describe(one.name).title)):
         if is_missing(metric, place):
             reason = f"{metric.quality}: {neat(metric.reason) or NOT_COMPUTED}"
             found.setdefault(reason, []).append(describe(metric.name).title)

@@ -63,8 +63,7 @@ def segment_part(edition: Edition, place: Place, *, is_only: bool, days: str = "
     names = market_names(edition, place)
     log, log_note = loss_table(edition, place, losses, names)
     closed = liquidation_tables(edition, place, closures)
-    line = balance_line(edition, place, figures, losses)
-    chart, chart_reason, ranges = _chart(place, figures, line, days)
+    chart, chart_reason, ranges = _chart(place, figures, balance_line(edition, place, figures, losses), days)
     behind = after_fund(place)
     data, data_reason = figures.data()
     return DrawnPart(

@@ -1,7 +1,10 @@
 """create_site(): routes, security headers, and error pages that say what happened and what to do."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -40,6 +43,8 @@ HEADERS = {
 }
 HSTS = "max-age=31536000"
 API = "/api/"
+FIRST_PAGE_SECONDS = 1.0
+"""How long a site that ends waits for a page that it began by itself."""
 TITLES = {
     400: "The form cannot be read",
     403: "This form stands on another site",
@@ -86,7 +91,7 @@ def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) 
     chosen = config or SiteConfig()
     press = Press(engine, clock, chosen)
     shelf = None if chosen.published is None else Shelf(chosen.published)
-    site = FastAPI(title="Backstop", docs_url=None, redoc_url=None, openapi_url=None)
+    site = FastAPI(title="Backstop", docs_url=None, redoc_url=None, openapi_url=None, lifespan=partial(opening, press))
     site.include_router(create_health_router(press))
     api = create_api_router(Counter(engine, clock, chosen))
     site.include_router(api)
@@ -122,6 +127,21 @@ def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) 
         return found or error_response(request, 503)
 
     return site
+
+
+@asynccontextmanager
+async def opening(press: Press, _site: FastAPI) -> AsyncIterator[None]:
+    """While a site is served. It makes its home page at once, so that not even the first reader waits for all numbers
+    to be read; what that reads is kept for every other page."""
+    first = threading.Thread(target=_make_home, args=(press,), name="first-page", daemon=True)
+    first.start()
+    yield
+    await run_in_threadpool(first.join, FIRST_PAGE_SECONDS)
+
+
+def _make_home(press: Press) -> None:
+    with suppress(LedgerError):  # Whoever asks is told.
+        press.sheet("/")
 
 
 def error_response(

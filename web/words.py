@@ -126,7 +126,8 @@ def _compared(answer: Answer) -> str:
     if answer.decided_by:
         text += f" {answer.decided_by}."
     if answer.gap.is_known:
-        text += f" It could pay for an instant move of all prices by {answer.gap.text} in either direction"
+        move = answer.gap.text.replace("≥", "at least")
+        text += f" It could pay for an instant move of all prices by {move} in either direction"
         text += ", since each market's payments are capped." if answer.is_capped else "."
     if answer.worst.is_known and answer.worst_days:
         text += f" Its worst 24 hours of shortfalls so far cost {answer.worst.text}, on {answer.worst_days}."

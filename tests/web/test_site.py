@@ -3,14 +3,17 @@
 import html
 import json
 import re
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree
 
+import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
+from app.server import open_socket, serving
 from ledger.database import open_engine
 from ledger.upgrades import upgrade
 from tests.web.conftest import Reader
@@ -322,6 +325,30 @@ def test_a_fund_whose_chain_nobody_answers_has_its_source_down(pages: dict[str, 
     page = text_of(pages["/funds/hostile"])
     assert "source down" in page
     assert "no provider answered" in text_of(pages["/status"])
+
+
+def test_a_site_that_is_opened_reads_all_numbers_before_anybody_asks(engine: Engine) -> None:
+    read: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        read.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        with serving(create_site(engine, lambda: NOW, SiteConfig()), open_socket("127.0.0.1", 0)) as served:
+            until = time.monotonic() + 20
+            while not any("FROM metric" in one for one in read) and time.monotonic() < until:
+                time.sleep(0.01)
+            assert any("FROM metric" in one for one in read)
+            assert httpx.get(served.url).status_code == 200
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def test_a_site_whose_ledger_is_away_is_opened_all_the_same(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'nobody' / 'ledger.sqlite'}")
+    with serving(create_site(engine, lambda: NOW, SiteConfig()), open_socket("127.0.0.1", 0)) as served:
+        assert httpx.get(served.url).status_code == 503
 
 
 def test_prices_of_two_tokens_with_one_symbol_are_told_apart(reader: Reader) -> None:

@@ -65,6 +65,10 @@ def test_a_gap_that_caps_hold_down_says_so() -> None:
     assert "by 23 % in either direction, since each market's payments are capped. Its worst" in told
 
 
+def test_a_gap_beyond_the_largest_move_is_told_in_words() -> None:
+    assert "an instant move of all prices by at least 50 % in" in answer_sentence(replace(ANSWER, gap=figure("≥ 50 %")))
+
+
 def test_a_lower_bound_is_said_to_be_one() -> None:
     told = answer_sentence(replace(ANSWER, usable=figure("at least $512,300", "a price is missing", "partial")))
     assert told.startswith("The fund could pay at least $512,300, ")

@@ -152,15 +152,19 @@ def _next(query: Select[Any], columns: Sequence[Any], after: tuple[Any, ...] | N
     return query.order_by(*(column.desc() for column in columns)).limit(limit)
 
 
+STANDING = ("status", "data_status", "gross_balance")
+"""What says how a segment stands, and why where it is depleted."""
+
+
 def latest_standing(session: Session, segment_ids: Collection[int]) -> dict[int, dict[str, Metric]]:
-    """Both statuses of each segment at its greatest (day, as-of block), by name; segments never computed are absent."""
+    """STANDING of each segment at its greatest (day, as-of block), by name; segments never computed are absent."""
     of_status = (col(Metric.segment_id).in_(segment_ids), col(Metric.name) == "status")
     key = (col(Metric.segment_id), col(Metric.day))
     days = select(key[0], func.max(key[1])).where(*of_status).group_by(key[0])
     latest = select(*key, func.max(col(Metric.as_of_number))).where(*of_status, tuple_(*key).in_(days)).group_by(*key)
     query = (
         select(Metric)
-        .where(tuple_(*key, col(Metric.as_of_number)).in_(latest), col(Metric.name).in_(["status", "data_status"]))
+        .where(tuple_(*key, col(Metric.as_of_number)).in_(latest), col(Metric.name).in_(STANDING))
         .order_by(col(Metric.method_version), col(Metric.name).desc())
     )
     found: dict[int, dict[str, Metric]] = {}

@@ -14,6 +14,7 @@ from ledger.numbers import format_exact, scale
 from ledger.pages import EventRow, Place, balance_series, list_events, newest_facts
 from ledger.tables import Asset, Chain, Reading
 from ledger.words import DISCLAIMER, chain_title, kind_words
+from web.bands import status_why
 from web.catalogue import describe, readings_of
 from web.edition import Edition, SourceState
 from web.evidence import LOSS_ROLES, sum_by_asset
@@ -169,7 +170,7 @@ def standing_row(edition: Edition, place: Place) -> Json:
         "status": badge.key,
         "status_words": badge.word,
         "at_best": badge.note or None,
-        "status_reason": figures.status_reason(),
+        "status_reason": status_why(figures),
         "data_status": figures.data()[0],
         "data_reason": figures.data()[1],
     }

@@ -11,6 +11,7 @@ from web.contexts import Cell, Table
 from web.details import detail_of
 from web.figures import Figures, band_word
 from web.names import neat
+from web.words import emptied
 
 BAND_METRICS = {
     "gap_survived": "gap_survived",
@@ -22,16 +23,23 @@ BAND_METRICS = {
     "depletion_90d": "depletion_90d",
 }
 """The number that each graded metric of the status looks at."""
-OBSERVED = "observed days"
+OBSERVED, NOT_STORED = "observed days", "not stored"
+
+
+def status_why(figures: Figures) -> str:
+    """Why the published status is what it is, as a part of a sentence; empty where nothing can be said."""
+    if figures.badge().key == Status.DEPLETED:
+        return emptied(figures("gross_balance"))
+    return figures.status_reason() or decided_by(figures)
 
 
 def band_table(figures: Figures) -> Table | None:
     """Each graded metric with its number, what of it was graded, its band and our cut points."""
-    detail = _detail(figures)
-    bands, cuts = detail.get("bands"), detail.get("cut_points")
+    detail = detail_of(figures.metric("status"))
+    bands = detail.get("bands")
     if not isinstance(bands, Mapping) or not bands:
         return None
-    rows = tuple(_row(figures, str(name), band, cuts) for name, band in bands.items())
+    rows = tuple(_row(figures, str(name), band, detail) for name, band in bands.items())
     heads = ("Graded", "Value", "Looked at", "Band", "Our cut points")
     note = (
         "Looked at: the lowest usable value of seven days and the worse end of an interval go into a band; a record of "
@@ -42,68 +50,60 @@ def band_table(figures: Figures) -> Table | None:
 
 
 def decided_by(figures: Figures) -> str:
-    """What made the published band: the metrics of the worst band; or that an earlier day did. Empty where neither can
-    be said, and for Ample, which every metric shares.
+    """What made the published band, as part of a sentence: the metrics of the worst band, or that an earlier day did.
+
+    Empty where neither can be said, and for Ample, which every metric shares.
     """
-    metric, detail = figures.metric("status"), _detail(figures)
-    bands = detail.get("bands")
-    raw = figures.metric("status_raw")
-    if metric is None or raw is None or not isinstance(bands, Mapping) or metric.text == Status.AMPLE:
+    metric = figures.metric("status")
+    detail = detail_of(metric)
+    bands, days = detail.get("bands"), detail.get("raw_last")
+    if metric is None or metric.text == Status.AMPLE or not isinstance(bands, Mapping) or not isinstance(days, list):
         return ""
-    published, today = finite(metric.value), finite(raw.value)
+    published, today = finite(metric.value), finite(days[-1]) if days else None
     if published is None or today is None:
         return ""
-    word = band_word(published)
     if published != today:
-        return f"It stays {word} while one of the last three daily bands is: this day alone would be {band_word(today)}"
-    names = [str(name) for name, band in bands.items() if finite(band) == published]
-    told = [_told(figures, name) for name in names]
-    if not told:
-        return ""
-    return f"What makes it {word}: {', '.join(told[:-1])}{' and ' if told[1:] else ''}{told[-1]}"
+        return f"one of the last three daily bands; this day alone would be {band_word(today)}"
+    told = [_told(detail, str(name)) for name, band in bands.items() if finite(band) == published]
+    return f"{', '.join(told[:-1])}{' and ' if told[1:] else ''}{told[-1]}" if told else ""
 
 
-def _told(figures: Figures, name: str) -> str:
+def _told(detail: Mapping[str, Any], name: str) -> str:
     """One metric of the worst band; few shortfalls are graded by how long there were so few."""
-    looked_at = _looked_at(figures, name)
-    if looked_at.endswith(OBSERVED):
-        return f"a record of {looked_at}"
-    return f"{lowered(_title(figures, name))} ({looked_at})"
+    graded = _graded(detail, name)
+    if graded.endswith(OBSERVED):
+        return f"a record of {graded}"
+    return lowered(_title(name)) + (f" ({graded})" if graded else "")
 
 
-def _detail(figures: Figures) -> Mapping[str, Any]:
-    return detail_of(figures.metric("status_raw")) or detail_of(figures.metric("status"))
-
-
-def _row(figures: Figures, name: str, band: object, cuts: object) -> tuple[Cell, ...]:
-    shown = figures(BAND_METRICS.get(name, name))
+def _row(figures: Figures, name: str, band: object, detail: Mapping[str, Any]) -> tuple[Cell, ...]:
+    shown, cuts = figures(BAND_METRICS.get(name, name)), detail.get("cut_points")
     value = Cell(shown.text, href=shown.href, is_number=True)
     grade = Cell(f"unknown: {shown.reason or 'see the number'}" if band is None else band_word(band))
     own = cuts.get({"past_shortfall": "worst_7d_coverage"}.get(name, name)) if isinstance(cuts, Mapping) else None
     words = cut_words(own) if isinstance(own, Mapping) else "stated in the methodology"
     if name == "cover_2":
         words += " of Cover-1"  # Who could pay the largest account alone is Thin (methodology M5).
-    looked_at = "–" if band is None else _looked_at(figures, name)
-    return Cell(_title(figures, name)), value, Cell(looked_at, is_number=True), grade, Cell(words)
+    graded = Cell(_graded(detail, name) or NOT_STORED if band is not None else "–", is_number=True)
+    return Cell(_title(name)), value, graded, grade, Cell(words)
 
 
-def _title(figures: Figures, name: str) -> str:
-    return figures(BAND_METRICS[name]).title if name in BAND_METRICS else plain(name).capitalize()
+def _title(name: str) -> str:
+    return describe(BAND_METRICS[name]).title if name in BAND_METRICS else plain(name).capitalize()
 
 
-def _looked_at(figures: Figures, name: str) -> str:
-    """The number a band was made of; the published one where none is stored beside the band."""
-    metric = BAND_METRICS.get(name, name)
-    graded = _detail(figures).get("graded")
+def _graded(detail: Mapping[str, Any], name: str) -> str:
+    """The number a band was made of; empty where none is stored with it."""
+    graded = detail.get("graded")
     found = graded.get(name) if isinstance(graded, Mapping) else None
     if not isinstance(found, Mapping):
-        return figures(metric).text
-    value = finite(found.get("value"))
-    if value is None or str(found.get("words") or "").startswith("≥"):
-        return neat(str(found.get("words") or "")) or figures(metric).text
+        return ""
+    value, words = finite(found.get("value")), neat(str(found.get("words") or ""))
+    if value is None or words.startswith("≥"):
+        return words
     if found.get("unit") == OBSERVED:
         return f"{format_decimal(value, 0)} {OBSERVED}"
-    return format_value(value, str(found.get("unit", "")), describe(metric).rounding)
+    return format_value(value, str(found.get("unit", "")), describe(BAND_METRICS.get(name, name)).rounding)
 
 
 def cut_words(cut: Mapping[str, Any]) -> str:

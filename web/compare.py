@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ledger.kinds import Status
 from ledger.numbers import Rounding, finite, format_amount, format_fraction, format_usd
 from ledger.pages import Place
 from ledger.words import chain_title, kind_words
+from web.bands import status_why
 from web.contexts import Badge, Figure, Frame
 from web.details import detail_of, rows_of
 from web.edition import Edition
@@ -118,7 +118,7 @@ def _note(shown: Sequence[Figures]) -> str:
 
 def _status(figures: Figures) -> ComparedCell:
     badge = figures.badge()
-    reason = figures.status_reason() if badge.key == Status.NOT_COMPUTABLE else ""
+    reason = status_why(figures)
     return ComparedCell(badge=badge, lines=(reason,) if reason else ())
 
 

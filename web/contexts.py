@@ -114,7 +114,7 @@ class HomeRow:
     kind: Annotated[str, "kind of the recording, empty for a live chain"]
     badge: Annotated[Badge, "published status"]
     data: Annotated[str, "data status in words"]
-    why: Annotated[str, "reason of the status in one sentence; empty where the numbers say it"]
+    why: Annotated[str, "what made the status; empty for those with no reason to look closer"]
     usable: Annotated[Figure, "usable value"]
     coverage: Annotated[Figure, "coverage"]
     reference_loss: Annotated[Figure, "reference loss"]

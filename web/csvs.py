@@ -12,6 +12,7 @@ from ledger.moments import MADE_UP_BLOCK, is_made_up
 from ledger.numbers import finite
 from ledger.pages import Place
 from ledger.words import chain_title
+from web.bands import status_why
 from web.edition import Edition
 from web.figures import Figures
 from web.names import tame
@@ -106,7 +107,7 @@ def _home_row(edition: Edition, place: Place) -> tuple[Value, ...]:
         chain_title(place.chain),
         place.chain.kind,
         figures.badge().key,
-        figures.status_reason(),
+        status_why(figures),
         figures.data()[0],
         *(value for name in HOME_METRICS for value in _number(figures, name)),
         *_moment(newest),

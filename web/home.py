@@ -14,6 +14,7 @@ from ledger.moments import is_made_up
 from ledger.numbers import format_block, format_count, format_date
 from ledger.pages import Place, daily_balances
 from ledger.words import chain_title, kind_words
+from web.bands import status_why
 from web.changes import last_changes
 from web.contexts import Count, EventLine, Frame, HomeRow, Link, Spark, Table
 from web.edition import Edition
@@ -42,6 +43,10 @@ SPARK_DAYS, SPARK_TITLE = 90, "Gross balance a day"
 MOST_NOTICES, MOST_NAMES = 3, 3
 OPEN = {"unresolved_deficit": "that nobody has paid yet", "unbooked_loss": "that no event has booked yet"}
 """What makes a shortfall an open one."""
+
+
+EXPLAINED = (Status.DEPLETED, Status.SHORT, Status.THIN, Status.NOT_COMPUTABLE)
+"""What made them so stands below the table."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ def _row(entry: Entry, line: Spark | None, *, is_one_of_many: bool) -> HomeRow:
         kind=kind_words(place.chain.kind),
         badge=badge,
         data=figures.data()[0],
-        why=figures.status_reason() if badge.key == Status.NOT_COMPUTABLE else "",
+        why=status_why(figures) if badge.key in EXPLAINED else "",
         usable=figures("usable_value"),
         coverage=figures("coverage"),
         reference_loss=figures("reference_loss"),

@@ -14,6 +14,7 @@ from ledger.published import PublishedDay
 from ledger.tables import Asset, Metric
 from ledger.words import DISCLAIMER, role_words
 from web.api import event_row, metric_row
+from web.bands import status_why
 from web.contexts import Badge, Cell, Figure, Link, Replay, Table
 from web.days import FundDays
 from web.edition import Edition, replays_of
@@ -256,7 +257,7 @@ def _segment(days: FundDays, place: Place, one: PublishedDay, metrics: dict[str,
         "status": badge.key,
         "status_words": badge.word,
         "at_best": badge.note or None,
-        "status_reason": figures.status_reason(),
+        "status_reason": status_why(figures),
         "data_status": figures.data()[0],
         "data_reason": figures.data()[1],
         "metrics": [metric_row(metric, place.chain, with_detail=False) for metric in metrics.values()],

@@ -37,7 +37,7 @@ class Answer:
     badge: Badge
     reason: str
     decided_by: str
-    """What made the band, as a sentence without its full stop; may be empty."""
+    """What made the band, as part of a sentence; may be empty."""
     balance: Figure
     usable: Figure
     coverage: Figure
@@ -79,7 +79,7 @@ def _no_fund(answer: Answer) -> str:
 
 
 def _depleted(answer: Answer) -> str:
-    told = _emptied(answer.balance)
+    told = emptied(answer.balance)
     if answer.reason:
         told += f": {_clause(answer.reason)}"
     if answer.next_layers:
@@ -89,7 +89,7 @@ def _depleted(answer: Answer) -> str:
     return f"{told}."
 
 
-def _emptied(balance: Figure) -> str:
+def emptied(balance: Figure) -> str:
     """Why nothing can be paid: owed, nothing held, or a deficit that exceeds what is held or unknown."""
     if not balance.is_known:
         return "What the fund holds is unknown, and an unresolved deficit exceeds what it could pay"
@@ -124,7 +124,7 @@ def _compared(answer: Answer) -> str:
             f"the reference loss of {answer.reference_loss.text}{source}."
         )
     if answer.decided_by:
-        text += f" {answer.decided_by}."
+        text += f" What makes it {answer.badge.word}: {answer.decided_by}."
     if answer.gap.is_known:
         move = answer.gap.text.replace("≥", "at least")
         text += f" It could pay for an instant move of all prices by {move} in either direction"

@@ -248,6 +248,11 @@ GRID = [
 
 
 BANDS = {"gap_survived": 1, "past_shortfall": 2, "runway": None, "uncovered": 0}
+GRADED = {
+    "gap_survived": {"value": 0.21, "unit": "fraction", "words": ""},
+    "past_shortfall": {"value": 1.39, "unit": "ratio", "words": ""},
+    "uncovered": {"value": 0.0, "unit": "usd", "words": ""},
+}
 CUTS = {
     "gap_survived": {"ample": 0.3, "covered": 0.2, "thin": 0.1, "unit": "fraction"},
     "worst_7d_coverage": {"ample": 3.0, "covered": 2.0, "thin": 1.0, "unit": "ratio"},
@@ -257,6 +262,7 @@ CUTS = {
 
 def perp_metrics(status: str, band: int, balance: str, usable: str, /, **more: tuple[Any, ...]) -> dict[str, Any]:
     """What the calculator writes for a fund of a perpetuals platform."""
+    told = {"bands": BANDS, "graded": GRADED, "cut_points": CUTS}
     return {
         "gross_balance": (balance, "USDC", None, "ok", "", {"usd": usable}),
         "usable_value": (
@@ -306,7 +312,7 @@ def perp_metrics(status: str, band: int, balance: str, usable: str, /, **more: t
             "",
             {"adl": "0.00", "socialised": "0.00", "unresolved": "0.00"},
         ),
-        "status_raw": (band, "band", None, "ok", "", {"bands": BANDS, "cut_points": CUTS, "at_best": band}),
-        "status": (band, "band", status, "ok", "", {"at_best": None}),
+        "status_raw": (band, "band", None, "ok", "", told | {"at_best": band}),
+        "status": (band, "band", status, "ok", "", told | {"at_best": None, "raw_last": [band]}),
         "data_status": (None, "text", "simulated", "ok", "played on genuine contract code"),
     } | more

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from ledger.database import writing
+from ledger.numbers import NO_BREAK
 from ledger.tables import Platform
 from tests.web.inventor import LIVE, NOW, Inventor, perp_metrics
 from tests.web.witness import reader_of, rows_of, said
@@ -31,7 +32,7 @@ def page_of(engine: Engine, status: str, today: int | None, *, graded: object = 
         inventor.add(Platform(slug="small", name="Small"))
         inventor.chain(LIVE, "optimism", "Optimism", "live", NOW)
         fund = inventor.fund("alpha", "Alpha", LIVE, "small", asset=inventor.asset(LIVE, "USDC", 6, 1.0, NOW))
-        own = {"status_raw": (today, "band", None, "ok", "", detail)}
+        own = {"status": (BAND_OF[status], "band", status, "ok", "", detail | {"raw_last": [None, 3, today]})}
         inventor.metrics(fund, NOW, perp_metrics(status, BAND_OF[status], "514874", "512300.11", **own))
     return reader_of(engine).get("/funds/alpha").text
 
@@ -58,7 +59,7 @@ def test_the_metrics_of_the_worst_band_are_named_with_what_was_looked_at(new_led
     ("status", "today", "told"),
     [
         ("covered", 1, "What makes it Covered: gap survived (23 %)."),
-        ("short", 2, "It stays Short while one of the last three daily bands is: this day alone would be Thin."),
+        ("short", 2, "What makes it Short: one of the last three daily bands; this day alone would be Thin."),
     ],
 )
 def test_one_metric_or_an_earlier_day_may_have_made_it(new_ledger: Engine, status: str, today: int, told: str) -> None:
@@ -71,10 +72,23 @@ def test_no_metric_is_named_where_all_share_the_band_or_something_else_made_it(
 ) -> None:
     page = said(page_of(new_ledger, status, today))
     assert "What makes it" not in page
-    assert "It stays" not in page
 
 
-def test_without_what_was_looked_at_the_published_number_stands_there(new_ledger: Engine) -> None:
+def test_without_what_was_looked_at_the_metric_is_named_alone(new_ledger: Engine) -> None:
     page = page_of(new_ledger, "covered", 1, graded="nonsense")
-    assert "What makes it Covered: gap survived (23 %)." in said(page)
-    assert rows_by_title(page)["Runway"][:3] == ["not shrinking", "not shrinking", "Thin"]
+    assert "What makes it Covered: gap survived. It could" in said(page)
+    assert rows_by_title(page)["Runway"][:3] == ["not shrinking", "not stored", "Thin"]
+
+
+def test_what_made_the_status_stands_in_the_table_of_funds_and_in_every_twin(new_ledger: Engine) -> None:
+    page_of(new_ledger, "thin", 2)
+    reader, why = reader_of(new_ledger), "a record of 112 observed days and runway (278 days)"
+    assert f"Alpha Thin: {why}" in said(reader.get("/").text)
+    assert reader.get("/funds.json").json()["funds"][0]["segments"][0]["status_reason"].replace(NO_BREAK, " ") == why
+    assert why in reader.get("/funds.csv").text.replace(NO_BREAK, " ")
+    assert why in said(reader.get("/compare?f=alpha").text)
+
+
+def test_a_depleted_fund_says_in_the_table_of_funds_what_it_owes(new_ledger: Engine) -> None:
+    page_of(new_ledger, "depleted", 4)
+    assert "Alpha Depleted: The fund held 514,874 USDC at block" in said(reader_of(new_ledger).get("/").text)

@@ -39,7 +39,8 @@ def test_each_row_says_the_same_of_every_segment_in_the_order_asked_for(reader: 
     rows = rows_of(page)
     assert list(rows) == list(ROWS)
     assert {len(cells) for cells in rows.values()} == {2}
-    assert rows["Status"] == ["Depleted", "Thin"]
+    assert [cell.split(" ")[0] for cell in rows["Status"]] == ["Depleted", "Thin"]
+    assert "nothing is left to pay with" in rows["Status"][0]
     assert rows["Usable"] == ["−$17,000", "$512,300"]
     assert rows["Coverage"] == ["unknown nothing is left to compare", "1.42×"]
     assert page.index(f'<a href="/funds/{SMALL}">') < page.index(f'<a href="/funds/{LARGE}">')

@@ -268,10 +268,10 @@ def test_a_new_name_stands_in_rows_and_events_at_the_next_block(changing: Engine
         [alpha] = list_places(session, "alpha")
         Inventor(session).fact(alpha.segment, NOW - timedelta(minutes=1), Role.SHORTFALL, 5)
     with after_a_block(changing) as (reader, session):
-        assert reader.get("/").text.count("Alpha fund") == 2
+        assert reader.get("/").text.count("Alpha fund") == 3  # In the table, below it, and with its event.
         session.execute(update(Fund).where(col(Fund.slug) == "alpha").values(name="Omega fund"))
     page = reader.get("/").text
-    assert (page.count("Alpha fund"), page.count("Omega fund")) == (0, 2)
+    assert (page.count("Alpha fund"), page.count("Omega fund")) == (0, 3)
 
 
 def test_events_are_those_of_the_ledger_at_each_block(changing: Engine) -> None:

@@ -50,11 +50,11 @@ class FundKey(NamedTuple):
 
 
 class BriefEdition(Edition):
-    """A look at the ledger that knows of all metrics the statuses alone."""
+    """A look at the ledger that knows of all metrics only how each segment stands."""
 
     @cached_property
     def metrics(self) -> dict[int, dict[str, Metric]]:
-        """Latest statuses by segment and name."""
+        """Latest statuses and balances by segment and name."""
         return latest_standing(self.session, [place.segment_id for place in self.places])
 
 

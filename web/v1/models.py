@@ -59,7 +59,9 @@ class Standing(BaseModel):
     status: Status = Field(description="Published status on the coverage axis.")
     status_words: str = Field(description="The same in words.")
     at_best: str | None = Field(description="The best it could be on what is known, where it is not computable.")
-    status_reason: str = Field(description="Why, where the numbers alone do not say it; else empty.")
+    status_reason: str = Field(
+        description="What made it: the metrics of the worst band, an earlier day, or what is unknown."
+    )
     data_status: str = Field(description="How far the readings behind its numbers can be relied on, in words.")
     data_reason: str = Field(description="Why that is so; empty where nothing is wrong.")
 

@@ -29,7 +29,7 @@ OBSERVED, NOT_STORED = "observed days", "not stored"
 def status_why(figures: Figures) -> str:
     """Why the published status is what it is, as a part of a sentence; empty where nothing can be said."""
     if figures.badge().key == Status.DEPLETED:
-        return emptied(figures("gross_balance"))
+        return lowered(emptied(figures("gross_balance")))
     return figures.status_reason() or decided_by(figures)
 
 

@@ -91,4 +91,4 @@ def test_what_made_the_status_stands_in_the_table_of_funds_and_in_every_twin(new
 
 def test_a_depleted_fund_says_in_the_table_of_funds_what_it_owes(new_ledger: Engine) -> None:
     page_of(new_ledger, "depleted", 4)
-    assert "Alpha Depleted: The fund held 514,874 USDC at block" in said(reader_of(new_ledger).get("/").text)
+    assert "Alpha Depleted: the fund held 514,874 USDC at block" in said(reader_of(new_ledger).get("/").text)

@@ -11,13 +11,16 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, update
+from sqlmodel import col
 
 from app.server import open_socket, serving
-from ledger.database import open_engine
+from ledger.database import open_engine, writing
+from ledger.tables import Metric
 from ledger.upgrades import upgrade
 from tests.web.conftest import Reader
 from tests.web.inventor import HOSTILE, NOW
+from tests.web.small import SLUG, invent_small
 from web.edition import SiteConfig
 from web.press import Press
 from web.site import create_site
@@ -361,3 +364,12 @@ def test_prices_of_two_tokens_with_one_symbol_are_told_apart(reader: Reader) -> 
         assert f'title="{token}"' in page
         assert f"{row['asset']} {token[:8]}…{token[-4:]}" in table
     assert len({row["asset_address"] for row in rows}) == len(rows)
+
+
+def test_an_estimate_has_its_interval_beside_it(new_ledger: Engine) -> None:
+    invent_small(new_ledger)
+    with writing(new_ledger) as session:
+        session.execute(update(Metric).where(col(Metric.name) == "coverage").values(ci_low=1.12, ci_high=1.87))
+    page = Reader(create_site(new_ledger, lambda: NOW, SiteConfig())).get(f"/funds/{SLUG}").text
+    numbers = text_of(page[page.index('id="numbers"') :])
+    assert re.search(r"Coverage\s+1\.50×\s+1\.12× to 1\.87×\s+ok", numbers)

@@ -18,6 +18,7 @@ from solvency.risk import Risk
 from solvency.status import (
     CUT_POINTS,
     CUT_POINTS_VERSION,
+    FEW_COVERED_DAYS,
     Band,
     Decision,
     decide_band,
@@ -168,7 +169,7 @@ def draft_verdict(day: Day, verdict: Verdict, history: Sequence[int | None], *, 
 
 def _describe(verdict: Verdict) -> dict[str, Any]:
     """Bands with the cut points that made them."""
-    cuts = {
+    cuts: dict[str, dict[str, Any]] = {
         name: {
             "ample": c.ample,
             "covered": c.covered,
@@ -178,6 +179,7 @@ def _describe(verdict: Verdict) -> dict[str, Any]:
         }
         for name, c in CUT_POINTS.items()
     }
+    cuts["observed_days"] = {"covered": FEW_COVERED_DAYS, "thin": MIN_OBSERVED_DAYS, "unit": "days"}
     best = verdict.decision.at_best
     return {
         "bands": verdict.bands,

@@ -23,6 +23,10 @@ BAND_METRICS = {
     "depletion_90d": "depletion_90d",
 }
 """The number that each graded metric of the status looks at."""
+CUT_BY = {"past_shortfall": "worst_7d_coverage"}
+CUT_AFTER = {"cover_2": " of Cover-1"}
+"""Who could pay the largest account alone is Thin (methodology M5)."""
+UNCOVERED = "Ample none, Thin any, Short any in 30 days"
 OBSERVED, NOT_STORED = "observed days", "not stored"
 
 
@@ -80,12 +84,12 @@ def _row(figures: Figures, name: str, band: object, detail: Mapping[str, Any]) -
     shown, cuts = figures(BAND_METRICS.get(name, name)), detail.get("cut_points")
     value = Cell(shown.text, href=shown.href, is_number=True)
     grade = Cell(f"unknown: {shown.reason or 'see the number'}" if band is None else band_word(band))
-    own = cuts.get({"past_shortfall": "worst_7d_coverage"}.get(name, name)) if isinstance(cuts, Mapping) else None
+    graded = _graded(detail, name) or NOT_STORED if band is not None else "–"
+    cut_by = "observed_days" if graded.endswith(OBSERVED) else CUT_BY.get(name, name)
+    own = cuts.get(cut_by) if isinstance(cuts, Mapping) else None
     words = cut_words(own) if isinstance(own, Mapping) else "stated in the methodology"
-    if name == "cover_2":
-        words += " of Cover-1"  # Who could pay the largest account alone is Thin (methodology M5).
-    graded = Cell(_graded(detail, name) or NOT_STORED if band is not None else "–", is_number=True)
-    return Cell(_title(name)), value, graded, grade, Cell(words)
+    words = UNCOVERED if name == "uncovered" else words + CUT_AFTER.get(name, "")
+    return Cell(_title(name)), value, Cell(graded, is_number=True), grade, Cell(words)
 
 
 def _title(name: str) -> str:

@@ -21,7 +21,10 @@ GRADED: Told = {
     "uncovered": {"value": 0.0, "unit": "usd", "words": ""},
 }
 BAND_OF = {"ample": 0, "covered": 1, "thin": 2, "not_computable": 2, "short": 3, "depleted": 4}
-CUTS = {"cover_2": {"ample": 1.5, "covered": 1.0, "thin": 1.0, "unit": "ratio"}}
+CUTS = {
+    "observed_days": {"covered": 365, "thin": 90, "unit": "days"},
+    "cover_2": {"ample": 1.5, "covered": 1.0, "thin": 1.0, "unit": "ratio"},
+}
 
 
 def page_of(engine: Engine, status: str, today: int | None, *, graded: object = GRADED) -> str:
@@ -47,7 +50,9 @@ def test_the_metrics_of_the_worst_band_are_named_with_what_was_looked_at(new_led
     told = "What makes it Thin: a record of 112 observed days and runway (278 days). It could pay for an instant"
     assert told in said(page)
     rows = rows_by_title(page)
-    assert rows["Coverage of the scaled worst 7 days"][:3] == ["1.42×", "112 observed days", "Thin"]
+    by_days = "Covered from 365 days, Thin from 90 days"
+    assert rows["Coverage of the scaled worst 7 days"] == ["1.42×", "112 observed days", "Thin", by_days]
+    assert rows["Uncovered loss, 365 days"] == ["$0", "$0", "Ample", "Ample none, Thin any, Short any in 30 days"]
     assert rows["Coverage of Cover-2"][1:] == [
         "no loss",
         "Ample",

@@ -42,6 +42,7 @@ def load_document(folder: Path, name: str) -> str:
     return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
+@lru_cache(maxsize=8)  # Documents stay as they are while what stands around them changes with each block.
 def render_markdown(text: str) -> tuple[Markup, tuple[Link, ...]]:
     """HTML of a document and its second-level headings; each heading gets an anchor, links between documents follow."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")

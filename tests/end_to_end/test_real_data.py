@@ -177,7 +177,7 @@ def test_the_largest_count_of_liquidations_stands_first(site: Site) -> None:
     counts = [
         int(count.replace(",", ""))
         for side, count in re.findall(
-            r'<td>(debt repaid|collateral seized)</td><td class="n">([\d,]+)</td>', table_of_assets
+            r"<td[^>]*>(debt repaid|collateral seized)</td><td[^>]*>([\d,]+)</td>", table_of_assets
         )
         if side == "debt repaid"
     ]

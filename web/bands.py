@@ -87,8 +87,8 @@ def _row(figures: Figures, name: str, band: object, detail: Mapping[str, Any]) -
     graded = _graded(detail, name) or NOT_STORED if band is not None else "–"
     cut_by = "observed_days" if graded.endswith(OBSERVED) else CUT_BY.get(name, name)
     own = cuts.get(cut_by) if isinstance(cuts, Mapping) else None
-    words = cut_words(own) if isinstance(own, Mapping) else "stated in the methodology"
-    words = UNCOVERED if name == "uncovered" else words + CUT_AFTER.get(name, "")
+    words = cut_words(own) + CUT_AFTER.get(name, "") if isinstance(own, Mapping) else "stated in the methodology"
+    words = UNCOVERED if name == "uncovered" else words
     return Cell(_title(name)), value, Cell(graded, is_number=True), grade, Cell(words)
 
 

@@ -131,8 +131,8 @@ def create_site(engine: Engine, clock: Clock, config: SiteConfig | None = None) 
 
 @asynccontextmanager
 async def opening(press: Press, _site: FastAPI) -> AsyncIterator[None]:
-    """While a site is served. It makes its home page at once, so that not even the first reader waits for all numbers
-    to be read; what that reads is kept for every other page."""
+    """While a site is served. It makes its home page at once, so that hardly a reader waits for all numbers to be
+    read; what that reads is kept for every other page."""
     first = threading.Thread(target=_make_home, args=(press,), name="first-page", daemon=True)
     first.start()
     yield

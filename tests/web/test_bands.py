@@ -27,9 +27,9 @@ CUTS = {
 }
 
 
-def page_of(engine: Engine, status: str, today: int | None, *, graded: object = GRADED) -> str:
+def page_of(engine: Engine, status: str, today: int | None, *, graded: object = GRADED, cuts: object = CUTS) -> str:
     """The page of a fund published under that status, whose numbers of the day alone would be `today`."""
-    detail: Told = {"bands": BANDS, "graded": graded, "cut_points": CUTS}
+    detail: Told = {"bands": BANDS, "graded": graded, "cut_points": cuts}
     with writing(engine) as session:
         inventor = Inventor(session)
         inventor.add(Platform(slug="small", name="Small"))
@@ -80,9 +80,10 @@ def test_no_metric_is_named_where_all_share_the_band_or_something_else_made_it(
 
 
 def test_without_what_was_looked_at_the_metric_is_named_alone(new_ledger: Engine) -> None:
-    page = page_of(new_ledger, "covered", 1, graded="nonsense")
+    page = page_of(new_ledger, "covered", 1, graded="nonsense", cuts={})
     assert "What makes it Covered: gap survived. It could" in said(page)
     assert rows_by_title(page)["Runway"][:3] == ["not shrinking", "not stored", "Thin"]
+    assert rows_by_title(page)["Coverage of Cover-2"][3] == "stated in the methodology"
 
 
 def test_what_made_the_status_stands_in_the_table_of_funds_and_in_every_twin(new_ledger: Engine) -> None:
